@@ -1,0 +1,36 @@
+"""The one redaction function: what looks like a secret becomes an id of it, everywhere text is kept."""
+
+import hashlib
+import os
+import re
+
+# a key = value pair whose key says secret, a bearer header, or the prefixes that vendors give their keys
+_PAIR = re.compile(
+    r"""(?ix)\b((?:[\w-]*(?:api[_-]?key|secret|passwo?r?d|token|credential))["']?\s*[=:]\s*["']?)([^\s"',;]{6,})"""
+)
+_BEARER = re.compile(r"(?i)\b(bearer\s+)([\w.~+/=-]{6,})")
+_VENDOR = re.compile(r"\b(?:sk|pk|rk|hf|gh[pousr]|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{12,}")
+_URL_USER = re.compile(r"(?<=//)[^/@\s:]+:[^/@\s]+(?=@)")
+
+
+def secret_id(secret: str) -> str:
+    """How a secret is called in logs: stable, and useless to whoever reads it."""
+    return "key-" + hashlib.sha256(b"inference-workbench:" + secret.encode()).hexdigest()[:8]
+
+
+def redact(text: str) -> str:
+    """`text` without secrets: named keys, bearer headers, vendor prefixes, URL passwords, *_API_KEY values."""
+    for name, value in os.environ.items():
+        if len(value) >= 8 and re.search(r"(?i)(api_?key|secret|token|password)$", name):
+            text = text.replace(value, secret_id(value))
+    text = _PAIR.sub(lambda m: m[1] + _as_id(m[2]), text)
+    text = _BEARER.sub(lambda m: m[1] + _as_id(m[2]), text)
+    text = _VENDOR.sub(lambda m: _as_id(m[0]), text)
+    return _URL_USER.sub(lambda m: _as_id(m[0]), text)
+
+
+def _as_id(secret: str) -> str:
+    """Already-redacted text stays as it is, so that redacting twice changes nothing; numbers are no secrets."""
+    if secret.startswith("key-") or re.fullmatch(r"[\d.]+", secret):
+        return secret
+    return secret_id(secret)

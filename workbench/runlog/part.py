@@ -1,0 +1,105 @@
+"""The run log while a run goes on: `NAME.part.jsonl`, readable after a kill at any byte.
+
+First line: kind, schema, provenance and the drawn schedule. Then one line per finished request, without
+the columns that are not known.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+from workbench.errors import Failure
+from workbench.runlog.provenance import Provenance
+from workbench.runlog.schema import COLUMNS, LIST_COLUMNS, SCHEMA, Planned, Row
+
+KIND = "workbench.run-log"
+SUFFIX = ".part.jsonl"
+
+
+def part_path(final: Path) -> Path:
+    """Where a run grows before it becomes `final` (a .parquet file)."""
+    return final.with_name(final.name.removesuffix(".parquet") + SUFFIX)
+
+
+def header(provenance: Provenance, schedule: Sequence[Planned]) -> str:
+    """The first line, newline included."""
+    value = {
+        "kind": KIND, "schema": SCHEMA, "provenance": provenance.as_dict(),
+        "schedule": [planned.as_list() for planned in schedule],
+    }
+    return json.dumps(value, separators=(",", ":")) + "\n"
+
+
+def line(row: Row) -> str:
+    """One request, newline included; unknown columns are left out."""
+    values = {name: value for name in COLUMNS if (value := getattr(row, name)) is not None}
+    return json.dumps(values, separators=(",", ":")) + "\n"
+
+
+class PartWriter:
+    """Appends rows to the part file, a whole line at a time; `sync` before what must not be lost."""
+
+    def __init__(self, path: Path, provenance: Provenance, schedule: Sequence[Planned]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._handle: IO[str] = path.open("w", encoding="utf-8")
+        self._handle.write(header(provenance, schedule))
+        self._handle.flush()
+
+    def write(self, rows: Iterable[Row]) -> None:
+        self._handle.write("".join(map(line, rows)))
+        self._handle.flush()
+
+    def close(self) -> None:
+        if not self._handle.closed:
+            self._handle.flush()
+            os.fsync(self._handle.fileno())
+            self._handle.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a part file held: the rows it had, and the plan they came from."""
+
+    provenance: Provenance
+    schedule: tuple[Planned, ...]
+    rows: tuple[Row, ...]
+
+    def complete_rows(self) -> tuple[Row, ...]:
+        """Every row, and one `unfinished` row for each planned request without one."""
+        seen = {row.request_id for row in self.rows}
+        return self.rows + tuple(p.unfinished() for p in self.schedule if p.request_id not in seen)
+
+
+def check_schema(found: Any, name: str) -> None:
+    """Readers take every version since 1; a newer one is refused naming both."""
+    if not isinstance(found, int) or not 1 <= found <= SCHEMA:
+        raise Failure(f"{name}: run log schema {found!r}; this version reads 1 to {SCHEMA}; upgrade the workbench")
+
+
+def read_part(path: Path) -> Part:
+    """Read a part file; a last line cut short by a kill is left out."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    first, _, rest = text.partition("\n")
+    try:
+        top = json.loads(first)
+        assert top["kind"] == KIND
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise Failure(f"{path.name}: not a run log; its first line says what it is") from error
+    check_schema(top["schema"], path.name)
+    lines = rest.split("\n")
+    rows = [_row(json.loads(item)) for item in lines[:-1] if item]  # the piece after the last newline is cut short
+    return Part(Provenance.from_dict(top["provenance"]), tuple(Planned(*item) for item in top["schedule"]), tuple(rows))
+
+
+_KNOWN = frozenset(item.name for item in fields(Row))
+
+
+def _row(values: dict[str, Any]) -> Row:
+    kept = {name: value for name, value in values.items() if name in _KNOWN}
+    for name in LIST_COLUMNS & kept.keys():
+        kept[name] = tuple(kept[name])
+    return Row(**kept)
