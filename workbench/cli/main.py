@@ -34,10 +34,10 @@ INTERRUPTED = 130
 class LazyGroup(click.Group):
     """A group whose commands are imported by name when they are needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
@@ -68,7 +68,7 @@ def cli() -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run a command; exits 0, 1 (failure), 2 (usage) or 130 (interrupted), never with a traceback for the first three."""
+    """Run a command; exits 0, 1 (failure), 2 (usage) or 130 (interrupted): one line, never a traceback."""
     signal.signal(signal.SIGTERM, _as_interrupt)  # a polite kill keeps what was measured, like Ctrl-C
     try:
         cli.main(args=argv, prog_name="workbench", standalone_mode=False)
