@@ -44,11 +44,12 @@ def parse(kind: type[S], text: str, name: str) -> S:
 
 
 def validate(kind: type[S], raw: Mapping[str, Any], name: str) -> S:
-    """Validate a mapping as `kind`; the first problem is the one that is shown."""
+    """Validate a mapping as `kind`; one problem at a time is shown."""
     try:
         return kind.model_validate(dict(raw))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        found = error.errors(include_url=False)  # a misspelt key explains the missing one: it goes first
+        first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
         location = tuple(part for part in first["loc"] if not _is_tag(part, raw))
         raise _explain(kind, name, location, first) from None
 

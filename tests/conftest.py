@@ -1,0 +1,47 @@
+"""What all tests share: seeded hypothesis, the public data folder, and the rule on skips."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# the same examples on every machine, every time
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fixed")
+
+# tests that CI may skip, each with its reason; anything else that skips there fails the run
+MAY_SKIP: dict[str, str] = {}
+
+
+@pytest.fixture
+def public_data() -> Path:
+    """The folder of public measured data; the test is skipped, saying so, where there is none."""
+    from workbench.paths import public_data
+
+    folder = public_data()
+    if folder is None:
+        pytest.skip("WORKBENCH_DATA does not name the folder of public measured data (docs/data.md)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or writes the user's cache; converted models are shared by the tests of one run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("WORKBENCH_CI"):
+        name = item.nodeid.partition("[")[0]
+        if name not in MAY_SKIP:
+            report.outcome = "failed"
+            report.longrepr = f"skipped in CI, and not on the allow-list: {report.longrepr}"
