@@ -1,0 +1,1 @@
+"""Workloads: when requests come, how long they are, and what they say."""

@@ -1,0 +1,104 @@
+"""What a prompt says: nothing of interest, at an exact length, and never twice the same.
+
+Every prompt begins with a random word that depends on the run's salt and on the request, so a server's prefix cache
+is never warm by accident. The salt is fresh for each run unless it is given; keep `salt` in the provenance.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+
+from workbench.errors import Failure
+from workbench.runlog.schema import Planned
+
+WORDS = tuple(
+    "the river and a mill stand near old stone where seven boats wait for grain from northern fields while rain "
+    "falls on roofs of clay then market people carry bread salt wool lamps copper jars along narrow roads until "
+    "evening comes with bells over quiet houses some keep bees others mend nets or write letters about winter".split()
+)
+ONE_MORE = (" a", " the", " of", " and", ".", ",", " I", "\n", " x", "1", "-", "?")  # one of these adds one token
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class Encoder(Protocol):
+    """What is needed of a tokenizer; special tokens are not added."""
+
+    def encode(self, text: str) -> Sequence[int]: ...
+
+
+class Prompts:
+    """Prompts of exact token length for one tokenizer, or of a number of words where there is none."""
+
+    def __init__(self, tokenizer: Encoder | None = None, *, salt: int | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.salt = secrets.randbits(48) if salt is None else salt
+        self._tok_per_word = 0.0
+
+    def words(self, n_words: int, request: int) -> str:
+        """`n_words` words, the first one the salt: for servers whose tokenizer is not known."""
+        stream = self._stream(request)
+        first = "".join(LETTERS[i] for i in stream.integers(0, len(LETTERS), 8))
+        picked = stream.integers(0, len(WORDS), max(0, n_words - 1))
+        return " ".join([first, *(WORDS[i] for i in picked)])[: None if n_words else 0]
+
+    def text(self, n_tok: int, request: int) -> str:
+        """Text that encodes to exactly `n_tok` tokens (a server may still put a BOS token before it)."""
+        encoder = self._encoder()
+        if not self._tok_per_word:
+            self._tok_per_word = max(0.2, len(encoder.encode(self.words(200, 0))) / 200)
+        n_words = int(n_tok / self._tok_per_word) + 16
+        text = self.words(n_words, request)
+        while len(encoder.encode(text)) < n_tok:
+            n_words *= 2
+            text = self.words(n_words, request)
+        return _fill(encoder, _cut(encoder, text, n_tok), n_tok)
+
+    def token_ids(self, n_tok: int, request: int) -> list[int]:
+        """Exactly `n_tok` token ids."""
+        return [int(item) for item in self._encoder().encode(self.text(n_tok, request))]
+
+    def for_schedule(
+        self, schedule: Sequence[Planned], form: Literal["ids", "text"] = "text"
+    ) -> list[str] | list[list[int]]:
+        """One prompt for each planned request, in order."""
+        asked = [(item.asked_prompt_tok, i) for i, item in enumerate(schedule)]
+        if form == "ids":
+            return [self.token_ids(n_tok, i) for n_tok, i in asked]
+        return [self.text(n_tok, i) for n_tok, i in asked]
+
+    def _encoder(self) -> Encoder:
+        if self.tokenizer is None:
+            raise Failure("prompts of exact token length need a tokenizer; give one, or ask for words")
+        return self.tokenizer
+
+    def _stream(self, request: int) -> np.random.Generator:
+        digest = hashlib.sha256(f"prompt {self.salt} {request}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _cut(encoder: Encoder, text: str, n_tok: int) -> str:
+    """The longest beginning, by characters, that is found to have at most `n_tok` tokens.
+
+    Bisection takes the token count as growing with the text, which is nearly so; the check at the end is exact.
+    """
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(encoder.encode(text[:middle])) <= n_tok:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]
+
+
+def _fill(encoder: Encoder, text: str, n_tok: int) -> str:
+    """Add single tokens at the end until there are exactly `n_tok`."""
+    while (have := len(encoder.encode(text))) != n_tok:
+        more = next((text + end for end in ONE_MORE if have < len(encoder.encode(text + end)) <= n_tok), None)
+        if more is None:
+            raise Failure(f"no text of exactly {n_tok} tokens was found for this tokenizer; try another length")
+        text = more
+    return text

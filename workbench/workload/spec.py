@@ -1,0 +1,85 @@
+"""The `[workload]` table: arrivals, lengths, how many, and who asks."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from workbench.config import Settings
+from workbench.workload.arrivals import Arrivals, Closed
+from workbench.workload.lengths import Lengths, Tok
+
+
+class Columns(Settings):
+    """Which column of a trace holds what, and in which unit its times are.
+
+    `datetime` is ISO 8601 with up to nine fractional digits; the other units are plain numbers.
+    """
+
+    time: str
+    prompt_tok: str
+    output_tok: str
+    unit: Literal["datetime", "s", "ms", "us", "ns"] = "datetime"
+
+
+class TraceSource(Settings):
+    """Requests recorded elsewhere: their lengths, pair by pair, and their times unless `arrivals` is given.
+
+    In this order: the part from `start_s` of `take_s` seconds, thinned to `keep_frac`, then times stretched to
+    `rate_per_s` (mean rate over the part) or by `speed`. Lengths above the two bounds are cut to them.
+    """
+
+    file: str
+    format: Literal["azure", "mooncake", "csv", "jsonl"]
+    columns: Columns | None = None
+    start_s: float = Field(default=0.0, ge=0)
+    take_s: float | None = Field(default=None, gt=0)
+    keep_frac: float = Field(default=1.0, gt=0, le=1)
+    rate_per_s: float | None = Field(default=None, gt=0)
+    speed: float | None = Field(default=None, gt=0)
+    max_prompt_tok: Tok | None = None
+    max_output_tok: Tok | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TraceSource":
+        if (self.columns is None) == (self.format in {"csv", "jsonl"}):
+            raise ValueError("columns are given for the formats csv and jsonl, and only there")
+        if self.rate_per_s is not None and self.speed is not None:
+            raise ValueError("give rate_per_s or speed, not both")
+        return self
+
+
+class WorkloadSpec(Settings):
+    """What is asked of the engine. The first `warmup_requests` of the requests count in no metric.
+
+    `requests` or `duration_s` says how much (a trace may leave both out: all of it). Check a mapping with
+    `workbench.config.validate(WorkloadSpec, mapping, name)` to get one-line errors.
+    """
+
+    arrivals: Arrivals | None = None
+    prompt_tok: Lengths | None = None
+    output_tok: Lengths | None = None
+    trace: TraceSource | None = None
+    requests: int | None = Field(default=None, ge=1)
+    duration_s: float | None = Field(default=None, gt=0)
+    warmup_requests: int = Field(default=0, ge=0)
+    tenant: str = "default"
+    tier: str = "standard"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "WorkloadSpec":
+        if self.trace is None:
+            for key in ("arrivals", "prompt_tok", "output_tok"):
+                if getattr(self, key) is None:
+                    raise ValueError(f"{key} is missing (or give a trace)")
+            if (self.requests is None) == (self.duration_s is None):
+                raise ValueError("give requests or duration_s, one of the two")
+        else:
+            if self.prompt_tok is not None or self.output_tok is not None:
+                raise ValueError("a trace brings its lengths: leave out prompt_tok and output_tok")
+            if self.requests is not None and self.duration_s is not None:
+                raise ValueError("give requests or duration_s, not both")
+        if isinstance(self.arrivals, Closed) and self.duration_s is not None:
+            raise ValueError("closed arrivals have no times: give requests instead of duration_s")
+        if self.requests is not None and self.warmup_requests >= self.requests:
+            raise ValueError(f"warmup_requests {self.warmup_requests} leave none of {self.requests} requests to count")
+        return self
