@@ -1,0 +1,103 @@
+"""A replica: an engine's batching rules and how long its iterations take. Pure: whoever drives it owns the clock."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sims.replica.job import Batcher, Job, Plan, Request
+from sims.replica.llama_cpp import LlamaCppBatcher
+from sims.replica.vllm import VllmBatcher
+from sims.rules import LlamaCppRules, Rules
+from workbench.profile.batch import Batch
+
+
+class IterationTime(Protocol):
+    """What a replica asks a profile."""
+
+    def iteration_ns(self, batch: Batch) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One iteration that began: all of it is decided at its start; tokens come at `end_ns`."""
+
+    batch: Batch
+    start_ns: int
+    end_ns: int
+    started: tuple[str, ...]  # the first token of their prompt is computed here (again, after a preemption)
+    emitted: tuple[str, ...]  # one token each at end_ns, in the engine's order
+    finished: tuple[str, ...]  # their last token is among the emitted
+    preempted: tuple[str, ...]
+
+
+def batcher(rules: Rules) -> Batcher:
+    return LlamaCppBatcher(rules) if isinstance(rules, LlamaCppRules) else VllmBatcher(rules)
+
+
+class Replica:
+    """Submit requests, then step: each step is one iteration.
+
+    The driver calls `step(now_ns)` when the replica is idle and something was submitted, and again at each
+    iteration's `end_ns`, after the submissions of the same instant. `admit_ns` is what an admission costs the
+    engine, added to the iteration in which a prompt begins.
+    """
+
+    def __init__(self, rules: Rules, timing: IterationTime, *, admit_ns: int = 0) -> None:
+        self.rules, self.timing, self.admit_ns = rules, timing, admit_ns
+        self.batcher = batcher(rules)
+        self.busy_until_ns = 0
+        self.iterations = 0
+        self.preemptions = 0
+
+    def refusal(self, request: Request) -> str | None:
+        """Why this request can never be served here, or None."""
+        if request.prompt_tok < 1 or request.output_tok < 1:
+            return f"prompt_tok {request.prompt_tok}, output_tok {request.output_tok}: both must be at least 1"
+        return self.batcher.refusal(request)
+
+    def submit(self, now_ns: int, request: Request) -> str | None:
+        """Queue a request, or say why it is refused. It is admitted by the next step at or after `now_ns`."""
+        if now_ns < 0:
+            raise ValueError(f"now_ns {now_ns}: a run begins at 0")
+        reason = self.refusal(request)
+        if reason is None:
+            self.batcher.submit(Job(request, request.prompt_tok))
+        return reason
+
+    def step(self, now_ns: int) -> Iteration | None:
+        """Begin the next iteration at `now_ns`; None when there is nothing to compute."""
+        if now_ns < self.busy_until_ns:
+            raise ValueError(f"step at {now_ns} ns, but the iteration in progress ends at {self.busy_until_ns} ns")
+        plan = self.batcher.compose()
+        if plan is None:
+            return None
+        return self._run(plan, now_ns)
+
+    def cancel(self, request_id: str) -> bool:
+        """Drop a request that has not finished; False when it is not here. The iteration in progress ends first."""
+        return self.batcher.cancel(request_id)
+
+    @property
+    def waiting_n(self) -> int:
+        return len(self.batcher.waiting)
+
+    @property
+    def running_n(self) -> int:
+        return len(self.batcher.running)
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting_n and not self.running_n
+
+    def _run(self, plan: Plan, now_ns: int) -> Iteration:
+        batch = plan.batch
+        started = tuple(piece.job.request.request_id for piece in plan.pieces if not piece.past_tok)
+        end_ns = now_ns + self.timing.iteration_ns(batch) + self.admit_ns * len(started)
+        if end_ns <= now_ns:
+            raise ValueError(f"the profile says {end_ns - now_ns} ns for {batch}: an iteration takes at least 1 ns")
+        emitted = tuple(job.request.request_id for job in plan.emitters)
+        finished = tuple(job.request.request_id for job in self.batcher.complete(plan))
+        self.busy_until_ns = end_ns
+        self.iterations += 1
+        self.preemptions += len(plan.preempted)
+        lost = tuple(job.request.request_id for job in plan.preempted)
+        return Iteration(batch, now_ns, end_ns, started, emitted, finished, lost)
