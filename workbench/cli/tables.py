@@ -1,0 +1,36 @@
+"""Tables that several commands print."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.cli.common import escape
+
+
+def number(value: float | None, unit: str) -> str:
+    """A figure with its unit, scaled so that it reads well; n/a where it cannot be known."""
+    if value is None:
+        return "n/a"
+    if unit == "s":
+        return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+    return f"{value:.3g} {unit}".strip()
+
+
+def summary_table(summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> Any:
+    """Metrics of one run log, with n and how the requests ended."""
+    from rich.console import Group
+    from rich.table import Table
+
+    world = "measured" if summary["world"] == "real" else "simulated"
+    per_request = Table(f"{world}", "mean", "p50", "p95", "p99", "n", box=None)
+    per_run = Table(box=None, show_header=False)
+    for name, item in summary["metrics"].items():
+        if "value" in item:
+            per_run.add_row(name, number(item["value"][world], item["unit"]))
+        else:
+            cells = [number(item[key][world], item["unit"]) for key in ("mean", "p50", "p95", "p99")]
+            per_request.add_row(name, *cells, str(item["n"][world]))
+    outcomes = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items() if count)
+    what = escape(" ".join(filter(None, (provenance["engine"], provenance["model"], provenance["quant"]))))
+    partial = "; partial: the run was cut off" if summary["partial"] else ""
+    head = f"{what}: {summary['requests']} requests ({outcomes or 'none'}), {summary['warmup']} warm-up{partial}"
+    return Group(head, per_request, per_run)
