@@ -1,0 +1,79 @@
+"""Charts and tables: origin always shown, hostile names harmless, the same data gives the same bytes."""
+
+import json
+
+import pytest
+
+from workbench.figures import escape
+from workbench.figures.chart import Chart, Panel, Series, drawn
+from workbench.figures.interactive import plotly_json
+from workbench.figures.static import render
+from workbench.figures.table import Table, number, percent
+
+HOSTILE = "<script>alert(1)</script> $x_{ [link=evil] \x1b[31m\x1b]0;t\x07 |"
+
+
+def chart(name: str = "Q4_0") -> Chart:
+    low, high = (0.1, None, 0.7), (0.3, None, 0.9)
+    lines = Series(name, (1, 2, 3), (0.2, None, 0.8), "simulated", "line", 0, low, high)
+    bars = Series("cost", (1, 2, 3), (1.0, 2.0, 3.0), "derived", "bars", 1)
+    panels = (Panel("SLO attainment", (lines,), 0.95, "target"), Panel("cost (USD)", (bars,), log_y=True))
+    return Chart("c", "replicas", panels, "What one sees.", "n = 5 seeds", "Two panels")
+
+
+def test_a_chart_survives_json() -> None:
+    assert Chart.from_dict(json.loads(json.dumps(chart().as_dict()))) == chart()
+
+
+def test_origin_is_in_the_legend_and_the_caption() -> None:
+    assert drawn(chart().panels[0].series[0]) == "Q4_0 (simulated)"
+    assert chart().full_caption == "What one sees. Origin: simulated, derived; n = 5 seeds."
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_drawing_is_deterministic(kind: str) -> None:
+    assert render(chart(), "png" if kind == "png" else "svg") == render(chart(), "png" if kind == "png" else "svg")
+
+
+def test_hostile_names_stay_text() -> None:
+    shown = json.dumps(plotly_json(chart(HOSTILE)))
+    assert "<script" not in shown
+    assert "\\u001b" not in shown
+    assert b"<script" not in render(chart(HOSTILE))
+    bundle = Table((HOSTILE, "b"), ((HOSTILE, "1"),), HOSTILE)._repr_mimebundle_()
+    assert "<script" not in bundle["text/html"]
+    assert "<script" not in bundle["text/markdown"]
+    assert "\x1b" not in bundle["text/plain"]
+    assert escape.markdown("a|b [x](y) `c`\n# d") == r"a\|b \[x\]\(y\) \`c\` \# d"
+
+
+def test_intervals_become_error_bars_and_gaps_stay_gaps() -> None:
+    trace = plotly_json(chart())["data"][0]
+    assert trace["error_y"]["array"] == pytest.approx([0.1, 0.0, 0.1])
+    assert trace["y"][1] is None
+
+
+def test_points_of_a_category_stand_side_by_side() -> None:
+    names = ("a", "b")
+    series = [Series(n, names, (1.0, 2.0), "measured", "points", i, (0.5, 1.5), (1.5, 2.5)) for i, n in enumerate("xy")]
+    found = Chart("d", "", (Panel("s", tuple(series)),), "c", "b", "a", names)
+    assert render(found).startswith(b"<?xml")
+    assert plotly_json(found)["layout"]["xaxis"]["categoryarray"] == ["a", "b"]
+
+
+def test_uneven_series_and_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in length"):
+        Series("a", (1, 2), (1.0,), "measured")
+    with pytest.raises(ValueError, match="a row of 1"):
+        Table(("a", "b"), (("x",),))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "n/a"), (0.0, "0.000"), (0.1234, "0.123"), (1.2345, "1.23"), (12345.6, "12,346"), (1e-5, "1e-05"),
+     (3.2e7, "3.2e+07")],
+)
+def test_numbers_for_people(value: float | None, text: str) -> None:
+    assert number(value) == text
+    assert percent(None) == "n/a"
+    assert percent(0.1234) == "12.3 %"

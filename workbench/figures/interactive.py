@@ -1,0 +1,69 @@
+"""Charts as plotly figures, for notebooks and reports."""
+
+import json
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from workbench.figures.chart import COLOURS, GREY, Chart, Panel, Series, drawn
+from workbench.figures.escape import label
+
+HEIGHT_PX = 400
+_SYMBOLS = {"measured": "circle", "simulated": "diamond-open"}
+
+
+def plotly_json(chart: Chart) -> dict[str, Any]:
+    """{data, layout} as plain JSON values."""
+    found: dict[str, Any] = json.loads(figure(chart).to_json())
+    return found
+
+
+def figure(chart: Chart) -> go.Figure:
+    fig = make_subplots(rows=1, cols=len(chart.panels), horizontal_spacing=0.24 / len(chart.panels))
+    seen: set[str] = set()
+    for column, panel in enumerate(chart.panels, start=1):
+        _panel(fig, panel, column, seen)
+    fig.update_layout(
+        template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},
+        legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group",
+    )
+    fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8)
+    if chart.categories:
+        order = [label(name) for name in chart.categories]
+        fig.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+    return fig
+
+
+def _panel(fig: go.Figure, panel: Panel, column: int, seen: set[str]) -> None:
+    for series in panel.series:
+        name = label(drawn(series))
+        fig.add_trace(_trace(series, name, show=name not in seen), row=1, col=column)
+        seen.add(name)
+    if panel.level is not None:
+        fig.add_hline(y=panel.level, line={"color": GREY, "dash": "dash", "width": 1.5}, row=1, col=column,
+                      annotation={"text": label(panel.level_label), "font": {"color": GREY, "size": 12}},
+                      annotation_position="top left")
+    fig.update_yaxes(title_text=label(panel.y_axis), row=1, col=column, showline=True, linecolor=GREY,
+                     title_standoff=6, **({"type": "log"} if panel.log_y else {"rangemode": "tozero"}))
+
+
+def _trace(series: Series, name: str, *, show: bool) -> Any:
+    colour = COLOURS[series.colour % len(COLOURS)]
+    x = [label(value) if isinstance(value, str) else value for value in series.x]
+    shared: dict[str, Any] = {"x": x, "y": list(series.y), "name": name, "legendgroup": name, "showlegend": show}
+    if series.low:
+        shared["error_y"] = {
+            "type": "data", "symmetric": False, "color": colour, "thickness": 1.3, "width": 4,
+            "array": [_gap(high, y) for high, y in zip(series.high, series.y, strict=True)],
+            "arrayminus": [_gap(y, low) for low, y in zip(series.low, series.y, strict=True)],
+        }
+    if series.kind == "bars":
+        return go.Bar(**shared, marker={"color": colour})
+    marker = {"color": colour, "size": 9, "symbol": _SYMBOLS.get(series.origin, "square")}
+    mode = "lines+markers" if series.kind == "line" else "markers"
+    return go.Scatter(**shared, mode=mode, marker=marker, line={"color": colour, "width": 2})
+
+
+def _gap(above: float | None, below: float | None) -> float:
+    return max(0.0, above - below) if above is not None and below is not None else 0.0

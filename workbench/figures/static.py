@@ -1,0 +1,97 @@
+"""Charts as SVG or PNG through matplotlib: for the gallery, the README, and reports read without scripts."""
+
+import io
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from workbench.figures.chart import COLOURS, GREY, Chart, Panel, Series, drawn
+from workbench.figures.escape import mathless
+
+PANEL_IN = (4.2, 3.4)
+_MARKERS = {"measured": "o", "simulated": "D"}
+_STYLE: Any = {
+    "svg.hashsalt": "workbench", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.edgecolor": GREY, "axes.grid": True, "grid.color": "#e3e3e3",
+    "axes.axisbelow": True,
+}
+
+
+def render(chart: Chart, kind: Literal["svg", "png"] = "svg") -> bytes:
+    """The drawn chart; the same chart gives the same bytes."""
+    with mpl.rc_context(_STYLE):
+        fig = _figure(chart)
+        out = io.BytesIO()
+        if kind == "svg":
+            FigureCanvasSVG(fig)
+            fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": chart.name})
+        else:
+            FigureCanvasAgg(fig)
+            fig.savefig(out, format="png", dpi=150, metadata={"Software": None})
+    return out.getvalue()
+
+
+def _figure(chart: Chart) -> Figure:
+    n = len(chart.panels)
+    wide = PANEL_IN[0] * n + (1.5 if n == 1 else 0)
+    fig = Figure(figsize=(wide, PANEL_IN[1] + 0.5), layout="constrained")
+    for axes, panel in zip(fig.subplots(1, n, squeeze=False)[0], chart.panels, strict=True):
+        _panel(axes, chart, panel)
+    handles: dict[str, Any] = {}
+    for axes in fig.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+    columns = min(4, len(handles))
+    fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
+    return fig
+
+
+def _panel(axes: Axes, chart: Chart, panel: Panel) -> None:
+    places = {name: float(i) for i, name in enumerate(chart.categories)}
+    bars = [series for series in panel.series if series.kind == "bars"]
+    for series in panel.series:
+        shift = _shift(series, bars, panel.series) if places else 0.0
+        x = [places[str(value)] + shift if places else float(value) for value in series.x]
+        _series(axes, series, x, drawn(series), width=0.8 / max(1, len(bars)))
+    if places:
+        crowded = len(places) > 4
+        axes.set_xticks(list(places.values()), [mathless(name) for name in places],
+                        rotation=30 if crowded else 0, ha="right" if crowded else "center")
+    if panel.level is not None:
+        axes.axhline(panel.level, color=GREY, linestyle="--", linewidth=1.2)
+        axes.annotate(mathless(panel.level_label), (0.01, panel.level), xycoords=("axes fraction", "data"), color=GREY,
+                      xytext=(0, 3), textcoords="offset points", fontsize=8)
+    axes.set_xlabel(mathless(chart.x_axis))
+    axes.set_ylabel(mathless(panel.y_axis))
+    if panel.log_y:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def _shift(series: Series, bars: list[Series], every: tuple[Series, ...]) -> float:
+    """Side by side within a category: bars touch, points stand a little apart."""
+    if series in bars:
+        return (bars.index(series) - (len(bars) - 1) / 2) * 0.8 / len(bars)
+    return (every.index(series) - (len(every) - 1) / 2) * 0.16
+
+
+def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: float) -> None:
+    colour = COLOURS[series.colour % len(COLOURS)]
+    y = [float("nan") if value is None else value for value in series.y]
+    errors = None
+    if series.low:
+        ends = zip(series.low, y, series.high, strict=True)
+        pairs = [(max(0.0, v - (v if a is None else a)), max(0.0, (v if b is None else b) - v)) for a, v, b in ends]
+        errors = [[low for low, _ in pairs], [high for _, high in pairs]]
+    if series.kind == "bars":
+        axes.bar(x, y, width, yerr=errors, color=colour, label=mathless(name), ecolor="#333333", capsize=3)
+        return
+    open_face = series.origin == "simulated"
+    axes.errorbar(x, y, yerr=errors, color=colour, label=mathless(name), capsize=3, linewidth=1.5, markersize=5.5,
+                  marker=_MARKERS.get(series.origin, "s"), markerfacecolor="white" if open_face else colour,
+                  linestyle="-" if series.kind == "line" else "none")

@@ -1,0 +1,58 @@
+"""A table as data, shown as HTML in reports and as Markdown in the gallery; every cell is escaped."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.figures import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns, rows of text, and a caption that says origin and n. The first column is the row's name."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
+
+    def as_html(self) -> str:
+        head = "".join(f"<th>{escape.html(name)}</th>" for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(_cell(cell, first=not i) for i, cell in enumerate(row)) + "</tr>" for row in self.rows
+        )
+        caption = f"<caption>{escape.html(self.caption)}</caption>" if self.caption else ""
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def as_markdown(self) -> str:
+        lines = [self.columns, tuple("---" if not i else "---:" for i in range(len(self.columns)))]
+        text = [
+            "| " + " | ".join(cell if number == 1 else escape.markdown(cell) for cell in row) + " |"
+            for number, row in enumerate([*lines, *self.rows])
+        ]
+        return "\n".join(text) + (f"\n\n*{escape.markdown(self.caption)}*" if self.caption else "")
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        plain = "\n".join("  ".join(row) for row in [self.columns, *self.rows])
+        return {"text/html": self.as_html(), "text/markdown": self.as_markdown(), "text/plain": escape.plain(plain)}
+
+
+def _cell(text: str, *, first: bool) -> str:
+    return f"<th>{escape.html(text)}</th>" if first else f"<td>{escape.html(text)}</td>"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: significant digits, thousands apart; n/a where it is unknown."""
+    if value is None:
+        return "n/a"
+    if value and (abs(value) < 1e-3 or abs(value) >= 1e6):
+        return f"{value:.{digits}g}"
+    places = max(0, digits - len(str(int(abs(value)))) if abs(value) >= 1 else digits)
+    return f"{value:,.{places}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return "n/a" if value is None else f"{value * 100:.{digits}f} %"

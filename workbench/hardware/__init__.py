@@ -1,0 +1,1 @@
+"""Machines and prices: typed-in facts, each with its source and date."""
