@@ -1,0 +1,134 @@
+"""Two models of iteration time, computed in whole femtoseconds so that no machine rounds differently.
+
+Coefficients are integers; a sum of them is exact and does not depend on order, and the time of many iterations in a
+row has an exact closed form. The one rounding is `to_ns`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictInt, model_validator
+
+from workbench.config import Settings
+from workbench.profile.batch import Batch
+
+FS_PER_NS = 1_000_000
+Fs = Annotated[StrictInt, Field(ge=0)]
+Feature = Literal["step", "extra_ubatch", "prefill_tok", "prefill_attended_tok", "decode_n", "decode_ctx_sum_tok"]
+
+FEATURES: Mapping[Feature, Callable[[Batch], int]] = MappingProxyType({
+    "step": lambda batch: 1,  # noqa: ARG005 - the same signature as its siblings
+    "extra_ubatch": lambda batch: batch.ubatch_n - 1,
+    "prefill_tok": lambda batch: batch.prefill_tok,
+    "prefill_attended_tok": lambda batch: batch.prefill_attended_tok,
+    "decode_n": lambda batch: batch.decode_n,
+    "decode_ctx_sum_tok": lambda batch: batch.decode_ctx_sum_tok,
+})
+# the field of Batch that a feature reads; the step constant reads none
+BATCH_FIELD: Mapping[Feature, str] = MappingProxyType({
+    "extra_ubatch": "ubatch_n", "prefill_tok": "prefills", "prefill_attended_tok": "prefills",
+    "decode_n": "decode_n", "decode_ctx_sum_tok": "decode_ctx_sum_tok",
+})
+PER: Mapping[Feature, str] = MappingProxyType({
+    "step": "iteration", "extra_ubatch": "ubatch beyond the first", "prefill_tok": "prompt token",
+    "prefill_attended_tok": "key position attended in prefill", "decode_n": "decoding sequence",
+    "decode_ctx_sum_tok": "context token of the decodes",
+})
+
+
+def to_ns(time_fs: int) -> int:
+    """Nearest nanosecond, halves up, and never less than 1: an iteration that takes no time would loop for ever."""
+    return max(1, (time_fs + FS_PER_NS // 2) // FS_PER_NS)
+
+
+def fields_of(slopes: Mapping[Feature, int]) -> set[str]:
+    """Fields of Batch that really enter: a coefficient of 0 reads nothing."""
+    return {BATCH_FIELD[name] for name, value in slopes.items() if value and name in BATCH_FIELD}
+
+
+class Linear(Settings):
+    """A constant per iteration plus one non-negative slope per feature."""
+
+    kind: Literal["linear"] = "linear"
+    coefficients_fs: dict[Feature, Fs] = Field(min_length=1)
+
+    def time_fs(self, batch: Batch) -> int:
+        return sum([value * measure(batch) for value, measure in self._terms])
+
+    @cached_property
+    def _terms(self) -> "Terms":
+        return terms(self.coefficients_fs)
+
+    @property
+    def uses(self) -> frozenset[str]:
+        return frozenset(fields_of(self.coefficients_fs))
+
+
+class Table(Settings):
+    """A monotone table over the number of decodes, plus non-negative slopes for the rest.
+
+    Between knots it is a straight line; beyond the last one it goes on with the table's mean slope, before the first
+    one it stays level.
+    """
+
+    kind: Literal["table"] = "table"
+    decode_n: tuple[Annotated[StrictInt, Field(ge=0, le=100_000)], ...] = Field(min_length=1)
+    step_fs: tuple[Fs, ...]
+    slopes_fs: dict[Feature, Fs] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _monotone(self) -> "Table":
+        if len(self.decode_n) != len(self.step_fs):
+            raise ValueError("decode_n and step_fs differ in length")
+        if any(a >= b for a, b in zip(self.decode_n, self.decode_n[1:], strict=False)):
+            raise ValueError("decode_n must increase")
+        if any(a > b for a, b in zip(self.step_fs, self.step_fs[1:], strict=False)):
+            raise ValueError("step_fs must not decrease: more decodes are never faster")
+        if {"step", "decode_n"} & self.slopes_fs.keys():
+            raise ValueError("the table already holds step and decode_n; they are no slopes")
+        return self
+
+    def time_fs(self, batch: Batch) -> int:
+        n = batch.decode_n
+        base = self._steps_fs[n] if n < len(self._steps_fs) else self._beyond_fs(n)
+        return base + sum([value * measure(batch) for value, measure in self._terms])
+
+    @property
+    def uses(self) -> frozenset[str]:
+        return frozenset(fields_of(self.slopes_fs) | {"decode_n"})
+
+    @cached_property
+    def _terms(self) -> "Terms":
+        return terms(self.slopes_fs)
+
+    @cached_property
+    def _steps_fs(self) -> tuple[int, ...]:
+        """The table with every whole number of decodes up to the last knot."""
+        return tuple(self._at_fs(n) for n in range(self.decode_n[-1] + 1))
+
+    def _at_fs(self, n: int) -> int:
+        i = bisect_right(self.decode_n, n) - 1
+        if i < 0:
+            return self.step_fs[0]
+        if i == len(self.decode_n) - 1:
+            return self.step_fs[-1]
+        rise, run = self.step_fs[i + 1] - self.step_fs[i], self.decode_n[i + 1] - self.decode_n[i]
+        return self.step_fs[i] + rise * (n - self.decode_n[i]) // run
+
+    def _beyond_fs(self, n: int) -> int:
+        rise, run = self.step_fs[-1] - self.step_fs[0], max(1, self.decode_n[-1] - self.decode_n[0])
+        return self.step_fs[-1] + rise * (n - self.decode_n[-1]) // run
+
+
+IterationModel = Annotated[Linear | Table, Field(discriminator="kind")]
+
+
+Terms = tuple[tuple[int, Callable[[Batch], int]], ...]
+
+
+def terms(slopes: Mapping[Feature, int]) -> Terms:
+    """Slopes with what they multiply; those of 0 are left out."""
+    return tuple((value, FEATURES[name]) for name, value in slopes.items() if value)

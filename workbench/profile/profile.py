@@ -1,0 +1,132 @@
+"""The profile: how long an engine iteration takes, who says so, and where that was measured. Schema version 1."""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictInt
+
+from workbench import config, files
+from workbench.config import Settings
+from workbench.errors import Failure
+from workbench.profile.batch import Batch
+from workbench.profile.model import IterationModel, to_ns
+from workbench.profile.ranges import Ranges, explain
+from workbench.profile.report import FitReport
+
+SCHEMA = 1
+KIND = "workbench.profile"
+MAX_BYTES = 20_000  # at most this where it ships
+Source = Literal["measured", "silicon", "imported", "roofline"]
+
+
+class Overhead(Settings):
+    """Time that belongs to a request and not to an iteration. One that occupies the engine caps its throughput; one
+    that does not (the HTTP path) only delays."""
+
+    name: str
+    ns: Annotated[StrictInt, Field(ge=0)]
+    occupies_engine: bool
+
+
+class Subject(Settings):
+    """What was profiled. `weights_id` with `kv_type` is the key on which speed joins quality."""
+
+    engine: str = ""
+    engine_version: str = ""
+    model: str = ""
+    quant: str = ""
+    kv_type: str = ""
+    weights_id: str = ""
+    grown_from: str = ""
+    hardware: str = ""
+
+
+class Profile(Settings):
+    """Frozen; equal content gives an equal `sha256`. Read with `read`, written with `write`."""
+
+    kind: Literal["workbench.profile"] = "workbench.profile"
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    source: Source
+    subject: Subject = Subject()
+    model: IterationModel
+    ranges: Ranges = Ranges()
+    kv_blocks: Annotated[StrictInt, Field(ge=1)] | None = None
+    block_tok: Annotated[StrictInt, Field(ge=1)] = 16
+    overheads: tuple[Overhead, ...] = ()
+    rules: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    fit_report: FitReport | None = None
+
+    def iteration_ns(self, batch: Batch) -> int:
+        """Time of one iteration: nearest nanosecond, halves up, at least 1. Answers outside the measured range too,
+        by the model's rule; `RangeWatch` counts or refuses such uses."""
+        return to_ns(self.model.time_fs(batch))
+
+    def check(self, batch: Batch) -> str | None:
+        """Why this batch lies outside the measured range, or None."""
+        return explain(self.ranges.outside(batch))
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The fields of Batch that the time depends on."""
+        return self.model.uses
+
+    def overhead_ns(self, *names: str) -> int:
+        """Sum of the named overheads; one that the profile does not have counts 0."""
+        return sum(item.ns for item in self.overheads if item.name in names)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the canonical content: keys sorted, no white space."""
+        text = json.dumps(self._content(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Readable JSON, small lists on one line; at most 20 KB or it is refused."""
+        content = self._content()
+        text = "{\n" + ",\n".join(f" {json.dumps(key)}: {_value(value)}" for key, value in content.items()) + "\n}\n"
+        if len(text.encode()) > MAX_BYTES:
+            raise Failure(f"the profile has {len(text.encode())} bytes, {MAX_BYTES} at most; shorten its provenance")
+        return text
+
+    def _content(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def _value(value: Any) -> str:
+    """One line per entry of an object, compact below that."""
+    if isinstance(value, dict) and value:
+        inner = (f"  {json.dumps(key)}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
+        return "{\n" + ",\n".join(inner) + "\n }"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def from_json(text: str, name: str = "profile") -> Profile:
+    """Parse; `name` is how errors call it. A newer schema is refused naming both."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise Failure(f"{name}: not valid JSON: {error}") from error
+    return _parse(raw, name)
+
+
+def _parse(raw: Any, name: str) -> Profile:
+    if not isinstance(raw, dict) or raw.get("kind") != KIND:
+        raise Failure(f"{name}: not a profile (its kind should be {KIND!r}); `workbench profile fit` writes one")
+    found = raw.get("schema")
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= SCHEMA:
+        raise Failure(f"{name}: profile schema {found!r}; this version reads 1 to {SCHEMA}; upgrade the workbench")
+    return config.validate(Profile, raw, name)
+
+
+def read(path: Path) -> Profile:
+    return _parse(files.read_json(path), path.name)
+
+
+def write(profile: Profile, path: Path) -> Path:
+    """Write under its final name, or nothing."""
+    files.write_text(path, profile.to_json())
+    return path
