@@ -7,11 +7,13 @@ is never warm by accident. The salt is fresh for each run unless it is given; ke
 import hashlib
 import secrets
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from workbench.errors import Failure
+from workbench.models import tokenizer
 from workbench.runlog.schema import Planned
 
 WORDS = tuple(
@@ -29,13 +31,30 @@ class Encoder(Protocol):
     def encode(self, text: str) -> Sequence[int]: ...
 
 
-class Prompts:
-    """Prompts of exact token length for one tokenizer, or of a number of words where there is none."""
+@runtime_checkable
+class Storyteller(Encoder, Protocol):
+    """A tokenizer that can write prompts of its own: `workbench.models.tokenizer.Vocabulary`."""
 
-    def __init__(self, tokenizer: Encoder | None = None, *, salt: int | None = None) -> None:
-        self.tokenizer = tokenizer
+    def decode(self, ids: list[int]) -> str: ...
+    def prompt_ids(self, n_tok: int, rng: np.random.Generator) -> list[int]: ...
+
+
+class Prompts:
+    """Prompts of exact token length for one tokenizer, or of a number of words where there is none.
+
+    The text is of the shipped model's little world where the tokenizer can write it, so that the model answers in
+    whole words; else it is plain words.
+    """
+
+    def __init__(self, encoder: Encoder | None = None, *, salt: int | None = None) -> None:
+        self.encoder = encoder
         self.salt = secrets.randbits(48) if salt is None else salt
         self._tok_per_word = 0.0
+
+    @staticmethod
+    def load(tokenizer_path: Path | None, *, salt: int | None = None) -> "Prompts":
+        """For a tokenizer.json (or its folder); for words where that is None."""
+        return Prompts(None if tokenizer_path is None else tokenizer.load(tokenizer_path), salt=salt)
 
     def words(self, n_words: int, request: int) -> str:
         """`n_words` words, the first one the salt: for servers whose tokenizer is not known."""
@@ -47,6 +66,9 @@ class Prompts:
     def text(self, n_tok: int, request: int) -> str:
         """Text that encodes to exactly `n_tok` tokens (a server may still put a BOS token before it)."""
         encoder = self._encoder()
+        story = self._story(encoder, n_tok, request)
+        if story is not None:
+            return story[0]
         if not self._tok_per_word:
             self._tok_per_word = max(0.2, len(encoder.encode(self.words(200, 0))) / 200)
         n_words = int(n_tok / self._tok_per_word) + 16
@@ -58,6 +80,9 @@ class Prompts:
 
     def token_ids(self, n_tok: int, request: int) -> list[int]:
         """Exactly `n_tok` token ids."""
+        story = self._story(self._encoder(), n_tok, request)
+        if story is not None:
+            return story[1]
         return [int(item) for item in self._encoder().encode(self.text(n_tok, request))]
 
     def for_schedule(
@@ -69,10 +94,20 @@ class Prompts:
             return [self.token_ids(n_tok, i) for n_tok, i in asked]
         return [self.text(n_tok, i) for n_tok, i in asked]
 
+    def _story(self, encoder: Encoder, n_tok: int, request: int) -> tuple[str, list[int]] | None:
+        """World text and its ids; None where the tokenizer cannot write it, or does not decode what it encodes."""
+        if not isinstance(encoder, Storyteller):
+            return None
+        try:
+            ids = encoder.prompt_ids(n_tok, self._stream(request))
+        except Failure:
+            return None
+        return encoder.decode(ids), ids
+
     def _encoder(self) -> Encoder:
-        if self.tokenizer is None:
+        if self.encoder is None:
             raise Failure("prompts of exact token length need a tokenizer; give one, or ask for words")
-        return self.tokenizer
+        return self.encoder
 
     def _stream(self, request: int) -> np.random.Generator:
         digest = hashlib.sha256(f"prompt {self.salt} {request}".encode()).digest()
