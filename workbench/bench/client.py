@@ -1,0 +1,189 @@
+"""Sends requests over a pool of warm connections; every request ends in exactly one row."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+
+from workbench.bench.connection import Connection
+from workbench.bench.exchange import Exchange, one_line
+from workbench.bench.target import Target
+from workbench.errors import Failure
+from workbench.runlog.schema import Outcome, Planned, Row
+
+IDLE_LIMIT_S = 3.0  # uvicorn and cpp-httplib close an idle connection after 5 s: do not race them
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the client did, for its judgement of itself."""
+
+    connects: int = 0
+    reads: int = 0
+    chunks: int = 0
+
+
+class Client:
+    """One endpoint, one event loop. `on_row` gets each finished row."""
+
+    def __init__(self, target: Target, engine: str, on_row: Callable[[Row], None]) -> None:
+        self._target, self._engine, self._on_row = target, engine, on_row
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Connection] = []
+        self._busy: dict[Exchange, Connection | None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._zero_ns = perf_counter_ns()
+        self._address: tuple[str, int] | None = None
+        self._tls = ssl.create_default_context() if target.endpoint.tls else None
+        self.stats = Stats()
+
+    def start_clock(self) -> int:
+        """Make now t=0; returns it on the system's monotonic clock."""
+        self._zero_ns = perf_counter_ns()
+        return self._zero_ns
+
+    def clock(self) -> int:
+        """Nanoseconds since t=0."""
+        return perf_counter_ns() - self._zero_ns
+
+    async def resolve(self) -> None:
+        """Look the host up once, so that no name server is measured; raises Failure."""
+        place = self._target.endpoint
+        try:
+            found = await self._loop.getaddrinfo(place.host, place.port, type=1)  # 1: SOCK_STREAM
+        except OSError as error:
+            raise Failure(f"{place.host}: cannot be found: {error.strerror or error}; check --url") from error
+        # a name such as localhost has several addresses, and a server may listen on one of them only
+        for *_, address in found:
+            self._address = (str(address[0]), int(address[1]))
+            if await self._opened() is not None:
+                return
+        self._address = (str(found[0][4][0]), int(found[0][4][1]))  # refused: each request says so in its row
+
+    async def warm(self, n: int) -> None:
+        """Have n usable idle connections, as far as the server takes them."""
+        self._idle = [item for item in self._idle if self._fresh(item)]
+        await asyncio.gather(*(self._opened() for _ in range(n - len(self._idle))))
+
+    async def _opened(self) -> Connection | None:
+        try:
+            connection = await self._connect()
+        except (OSError, TimeoutError):
+            return None
+        self.release(connection)
+        return connection
+
+    async def _connect(self) -> Connection:
+        assert self._address is not None
+        name = self._target.endpoint.host if self._tls else None
+        connecting = self._loop.create_connection(
+            lambda: Connection(self), *self._address, ssl=self._tls, server_hostname=name
+        )
+        _, connection = await asyncio.wait_for(connecting, self._target.connect_timeout_s)
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        connection.idle_since_s = self._loop.time()
+        self._idle.append(connection)
+
+    def forget(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def _fresh(self, connection: Connection) -> bool:
+        fresh = connection.usable and self._loop.time() - connection.idle_since_s < IDLE_LIMIT_S
+        if not fresh:
+            connection.abort()
+        return fresh
+
+    @property
+    def warm_left(self) -> bool:
+        """Whether the next request would find a connection open."""
+        return bool(self._idle) and self._fresh(self._idle[-1])
+
+    def submit(self, planned: Planned, content: bytes) -> "asyncio.Future[Row]":
+        """Send now if a connection is open, else as soon as one is."""
+        exchange = Exchange(planned, content, self._loop.create_future())
+        while self._idle:
+            connection = self._idle.pop()
+            if self._fresh(connection):
+                self._send(connection, exchange)
+                return exchange.done
+        self._busy[exchange] = None
+        task = self._loop.create_task(self._connect_and_send(exchange))
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._connected(ended, exchange))
+        return exchange.done
+
+    def _connected(self, task: "asyncio.Task[None]", exchange: Exchange) -> None:
+        """Whatever went wrong on the way to the socket, the request has its row."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.finish(exchange, "error", f"no connection: {type(error).__name__}: {error}", self.clock())
+
+    async def _connect_and_send(self, exchange: Exchange) -> None:
+        try:
+            connection = await self._connect()
+        except TimeoutError:
+            limit = self._target.connect_timeout_s
+            return self.finish(exchange, "timeout", f"no connection within {limit:g} s", self.clock())
+        except OSError as error:
+            reason = str(error) if isinstance(error, ssl.SSLError) else (error.strerror or str(error))
+            return self.finish(exchange, "error", f"no connection: {reason}", self.clock())
+        if exchange.ended:  # cancelled meanwhile
+            return connection.abort()
+        return self._send(connection, exchange)
+
+    def _send(self, connection: Connection, exchange: Exchange) -> None:
+        self._busy[exchange] = connection
+        total_s, first_s = self._target.timeout_s, self._target.first_byte_timeout_s
+        exchange.timers.append(
+            self._loop.call_later(total_s, self._expire, exchange, f"no end of the answer within {total_s:g} s")
+        )
+        if first_s is not None:
+            exchange.timers.append(self._loop.call_later(first_s, self._expire_first, exchange, first_s))
+        connection.send(exchange)
+
+    def _expire_first(self, exchange: Exchange, first_s: float) -> None:
+        if not exchange.answer.at_ns:
+            self._expire(exchange, f"no token within {first_s:g} s")
+
+    def _expire(self, exchange: Exchange, reason: str) -> None:
+        self._end_early(exchange, "timeout", reason)
+
+    def _end_early(self, exchange: Exchange, outcome: Outcome, reason: str) -> None:
+        connection = self._busy.get(exchange)
+        if connection is not None:
+            connection.drop()
+        self.finish(exchange, outcome, reason, self.clock())
+
+    def finish(self, exchange: Exchange, outcome: Outcome, problem: str | None, end_ns: int) -> None:
+        """Turn an exchange into its row, once."""
+        if exchange.ended:
+            return
+        exchange.ended = True
+        for timer in exchange.timers:
+            timer.cancel()
+        self._busy.pop(exchange, None)
+        self.stats.chunks += len(exchange.answer.at_ns)
+        error = None if problem is None else one_line(problem, self._target.api_key)
+        row = exchange.row(outcome, error, end_ns, self._target.model, self._engine)
+        if not exchange.done.done():  # whoever waited for it may have been cancelled
+            exchange.done.set_result(row)
+        self._on_row(row)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._busy)
+
+    async def close(self, reason: str = "the run was stopped") -> None:
+        """Cancel what is in flight (each becomes a row) and close every connection."""
+        for exchange in list(self._busy):
+            self._end_early(exchange, "cancelled", reason)
+        for connection in list(self._idle):
+            connection.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # let the transports report that they are closed

@@ -1,0 +1,154 @@
+"""One keep-alive HTTP/1.1 connection: bytes in, one timestamp a read, events out."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+
+from workbench.bench.exchange import Exchange
+from workbench.runlog.schema import Outcome
+
+if TYPE_CHECKING:
+    from workbench.bench.client import Client
+
+HEAD_LIMIT_BYTES = 1 << 16
+DONE_GRACE_S = 1.0  # a server that sends [DONE] and never ends the response is given this long
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time; httptools calls the `on_...` methods."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self._clock: Callable[[], int] = client.clock
+        self._parser: Any = None
+        self._exchange: Exchange | None = None
+        self._now_ns = 0
+        self._head_bytes = 0  # read before the headers were complete; -1 once they are
+        self._problem: str | None = None
+        self._ended = False  # the response is complete
+        self._keep = False
+        self.transport: asyncio.Transport | None = None
+        self.idle_since_s = 0.0
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour, not by class
+        self._client.stats.connects += 1
+
+    def send(self, exchange: Exchange) -> None:
+        """Hand the request to the socket, now."""
+        assert self.transport is not None
+        self._exchange, self._parser = exchange, httptools.HttpResponseParser(self)
+        self._head_bytes, self._problem, self._ended, self._keep = 0, None, False, False
+        exchange.sent_ns = self._clock()
+        self.transport.write(exchange.content)
+
+    def data_received(self, data: bytes) -> None:
+        self._now_ns = self._clock()  # the only timestamp of this read, before any parsing
+        self._client.stats.reads += 1
+        if self._exchange is None:
+            return self.abort()  # nothing was asked: not a connection to trust
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._problem = self._problem or "the server switched protocols"
+        except httptools.HttpParserError as error:
+            # a complete answer followed by bytes that are none of it: keep the answer, drop the connection
+            if not self._ended:
+                self._problem = self._problem or f"not an HTTP answer: {error}"
+            self._keep = False
+        if self._head_bytes >= 0:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT_BYTES and not self._ended:
+                self._problem = self._problem or f"headers of more than {HEAD_LIMIT_BYTES} bytes"
+        return self._settle()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._now_ns = self._clock()
+        self._client.forget(self)
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.status and (exchange.answer.complete or not exchange.streams) and error is None:
+            self._finish(exchange.problem())  # the end of the connection is the end of the body
+        elif not exchange.status:
+            self._finish("the connection was closed before an answer" + (f": {error}" if error else ""))
+        else:
+            why = f"the connection was lost: {error}" if error else exchange.problem()
+            self._finish(None if exchange.answer.done and exchange.answer.at_ns else why)
+
+    # httptools' side
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        exchange, key = self._exchange, name.lower()
+        if exchange is None or self._ended:
+            return
+        if key == b"content-type":
+            exchange.kind = value.partition(b";")[0].strip().decode("latin-1").lower()
+        elif key == b"location":
+            exchange.location = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._exchange is not None and not self._ended:
+            status = int(self._parser.get_status_code())
+            if status >= 200:  # 1xx are announcements; the answer follows
+                self._head_bytes = -1
+                self._exchange.status = status
+                self._exchange.streams = status == 200 and self._exchange.kind == "text/event-stream"
+
+    def on_body(self, data: bytes) -> None:
+        if self._exchange is not None and not self._ended and self._problem is None:
+            self._problem = self._exchange.take(data, self._now_ns)
+
+    def on_message_complete(self) -> None:
+        if self._exchange is not None and self._exchange.status:
+            self._ended = True
+            self._keep = bool(self._parser.should_keep_alive())
+
+    # how it ends
+
+    def _settle(self) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if self._problem is not None:
+            self._finish(self._problem)
+            self.abort()
+        elif self._ended:
+            self._finish(exchange.problem())
+            if self._keep:
+                self._client.release(self)
+            else:
+                self.abort()
+        elif exchange.answer.done and not exchange.answer_timed:
+            exchange.answer_timed = True
+            loop = asyncio.get_running_loop()
+            exchange.timers.append(loop.call_later(DONE_GRACE_S, self._give_up, exchange, self._now_ns))
+
+    def _give_up(self, exchange: Exchange, end_ns: int) -> None:
+        if self._exchange is exchange:
+            self._now_ns = end_ns
+            self._finish(exchange.problem())
+            self.abort()
+
+    def _finish(self, problem: str | None) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            outcome: Outcome = "ok" if problem is None else "rejected" if exchange.status == 429 else "error"
+            self._client.finish(exchange, outcome, problem, self._now_ns)
+
+    def drop(self) -> None:
+        """Let go of the exchange (it timed out or was cancelled) and close."""
+        self._exchange = None
+        self.abort()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def usable(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()

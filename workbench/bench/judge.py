@@ -1,0 +1,96 @@
+"""The load generator's judgement of itself: was the client the limit, and how far can its clock be trusted?"""
+
+import asyncio
+import time
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.runlog.schema import Row
+
+TICK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Beyond any of these a run is `client_limited` and is kept out of fits."""
+
+    lag_p99_s: float = 0.05  # the event loop woke this late: reads may carry times as late as that
+    late_p95_s: float = 0.05  # requests left this long after they were due
+    delivered_frac: float = 0.98  # delivered rate over the rate asked for
+    cpu_frac: float = 0.9  # one thread, so 1.0 is saturation
+
+
+class LagMeter:
+    """Wakes every 10 ms and notes how late: what any read may have waited for the event loop."""
+
+    def __init__(self) -> None:
+        self.late_ns = array("q")
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+        self._due_ns = 0
+
+    def start(self) -> None:
+        self._due_ns = time.perf_counter_ns() + round(TICK_S * 1e9)
+        self._handle = self._loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self.late_ns.append(max(0, time.perf_counter_ns() - self._due_ns))
+        self.start()
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+def nearest_rank(values: Sequence[int], q: float) -> int | None:
+    """The smallest value with at least a fraction q at or below it; None without values."""
+    if not values:
+        return None
+    ranked = sorted(values)
+    return ranked[max(0, min(len(ranked) - 1, -int(-q * len(ranked) // 1) - 1))]
+
+
+def rates(rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """(asked, delivered) requests per second of an open-loop run, over the sends; None where there is no rate."""
+    both = [(row.intended_ns, row.sent_ns) for row in rows if row.intended_ns is not None and row.sent_ns is not None]
+    if len(both) < 2:
+        return None, None
+    asked_ns = max(due for due, _ in both) - min(due for due, _ in both)
+    sent_ns = max(sent for _, sent in both) - min(sent for _, sent in both)
+    gaps = (len(both) - 1) * 1e9
+    return (gaps / asked_ns, gaps / sent_ns) if asked_ns > 0 and sent_ns > 0 else (None, None)
+
+
+def judge(rows: Sequence[Row], lag_ns: Sequence[int], cpu_frac: float, limits: Limits) -> dict[str, Any]:
+    """What goes into `provenance.client`; reasons name the figure and the limit it broke."""
+    late_ns = [row.sent_ns - row.intended_ns for row in rows if row.sent_ns is not None and row.intended_ns is not None]
+    asked, delivered = rates(rows)
+    lag, late = _spread(lag_ns), _spread(late_ns)
+    reasons = []
+    if (lag["p99"] or 0.0) > limits.lag_p99_s:
+        reasons.append(f"the event loop woke {lag['p99']:.3f} s late at p99 (limit {limits.lag_p99_s:g} s)")
+    if (late["p95"] or 0.0) > limits.late_p95_s:
+        reasons.append(f"requests were sent {late['p95']:.3f} s late at p95 (limit {limits.late_p95_s:g} s)")
+    if asked and delivered and delivered / asked < limits.delivered_frac:
+        reasons.append(
+            f"{delivered:.3g} of {asked:.3g} requests per second were delivered (limit {limits.delivered_frac:g})"
+        )
+    if cpu_frac > limits.cpu_frac:
+        reasons.append(f"the client used {cpu_frac:.2f} of a core (limit {limits.cpu_frac:g})")
+    return {
+        "client_limited": bool(reasons), "reasons": reasons, "lag_s": lag, "late_s": late,
+        "asked_rps": asked, "delivered_rps": delivered, "cpu_frac": round(cpu_frac, 4),
+    }
+
+
+def _spread(values_ns: Sequence[int]) -> dict[str, float | None]:
+    """p50, p95, p99 and max in seconds."""
+    found = {name: nearest_rank(values_ns, q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))}
+    return {name: None if value is None else value / 1e9 for name, value in found.items()}
+
+
+def unjudged(reason: str) -> dict[str, Any]:
+    """The judgement of a run whose client did not live to judge itself: not to be trusted."""
+    return {"client_limited": True, "reasons": [reason]}

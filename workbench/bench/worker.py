@@ -1,0 +1,160 @@
+"""The process that measures: `python -m workbench.bench.worker`, its plan on standard input.
+
+It writes NAME.part.jsonl as requests end, progress as JSON lines on standard output, and stops early on
+SIGTERM or when its standard input closes, which also happens when the parent dies.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import orjson
+
+from workbench.bench.client import Client
+from workbench.bench.judge import LagMeter, judge
+from workbench.bench.loops import closed_loop, open_loop
+from workbench.bench.plan import Plan
+from workbench.errors import Failure
+from workbench.runlog.part import PartWriter
+from workbench.runlog.provenance import now_utc
+from workbench.runlog.schema import Row
+
+WRITE_EVERY_S = 0.2
+MOST_WARM = 64
+Say = Callable[[dict[str, Any]], None]
+
+
+def main() -> int:
+    try:
+        plan = Plan.receive(sys.stdin.buffer)
+    except ValueError:
+        return 1  # the parent is gone: nobody to tell
+    _more_files()
+    gc.disable()  # what a run allocates is freed by reference count; a collection would be a pause in the middle
+    run, loop_name = _runner(plan.loop)
+    try:
+        run(_session(plan, loop_name))
+    except Failure as error:
+        say({"failed": str(error)})
+        return 1
+    return 0
+
+
+def say(message: dict[str, Any]) -> None:
+    """One JSON line to the parent, which may be gone."""
+    with contextlib.suppress(OSError):
+        os.write(1, orjson.dumps(message) + b"\n")
+
+
+def _runner(wanted: str) -> tuple[Callable[[Coroutine[Any, Any, None]], None], str]:
+    """uvloop where it is installed, else the standard loop."""
+    if wanted == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            return asyncio.run, "asyncio"
+        return uvloop.run, "uvloop"
+    return asyncio.run, "asyncio"
+
+
+def _more_files() -> None:
+    """A connection is a file: allow as many as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard) if hard > 0 else soft, hard))
+
+
+async def _session(plan: Plan, loop_name: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        loop.add_reader(0, stop.set)  # nothing more is ever written to it: readable means closed
+    client = await drive(plan, stop, say)
+    say({"end": client | {"loop": loop_name}})
+
+
+async def drive(plan: Plan, stop: asyncio.Event, report: Say) -> dict[str, Any]:
+    """Send everything, write every row, and return the client's judgement of itself; raises Failure."""
+    with _part_file(plan) as writer:
+        rows: list[Row] = []
+        client = Client(plan.target, plan.provenance.engine, rows.append)
+        try:
+            return await _measure(plan, client, rows, writer, stop, report)
+        finally:
+            await client.close()
+
+
+async def _measure(
+    plan: Plan, client: Client, rows: list[Row], writer: PartWriter, stop: asyncio.Event, report: Say
+) -> dict[str, Any]:
+    requests = plan.requests()
+    await client.resolve()
+    await client.warm(min(plan.concurrency or 8, len(requests), MOST_WARM))
+    lag, written = LagMeter(), 0
+    started_at_utc, zero_ns, cpu_s = now_utc(), client.start_clock(), time.process_time()
+    lag.start()
+    sending = asyncio.ensure_future(_send_all(plan, client, requests))
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not sending.done() and not stopping.done():
+            await asyncio.wait([sending, stopping], timeout=WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+            written = _write(writer, rows, written)
+            report({"done": written, "total": len(requests)})
+        cpu_frac = (time.process_time() - cpu_s) / max(client.clock() / 1e9, 1e-9)
+        stopped = not sending.done()
+    finally:
+        for task in (sending, stopping):
+            task.cancel()
+        await asyncio.wait([sending, stopping])  # nothing more is sent
+        await client.close()  # what is in flight becomes rows
+        lag.stop()
+    if not stopped:
+        sending.result()  # a bug in the loops is not to be hidden
+    _write(writer, rows, written)
+    return judge(rows, lag.late_ns, cpu_frac, plan.limits) | {
+        "stopped": stopped, "started_at_utc": started_at_utc, "zero_monotonic_ns": zero_ns,
+        "connects": client.stats.connects, "reads": client.stats.reads, "chunks": client.stats.chunks,
+        "cpu_us_per_chunk": round(cpu_frac * client.clock() / 1e3 / client.stats.chunks, 2)
+        if client.stats.chunks else None,
+    }
+
+
+async def _send_all(plan: Plan, client: Client, requests: list[tuple[Any, bytes]]) -> None:
+    if plan.concurrency is not None:
+        await closed_loop(client, requests, plan.concurrency, plan.stagger_s)
+    else:
+        await asyncio.gather(*await open_loop(client, requests))
+
+
+def _write(writer: PartWriter, rows: list[Row], written: int) -> int:
+    """Append the rows that are new; returns how many are in the file now."""
+    if len(rows) > written:
+        writer.write(rows[written:])
+    return len(rows)
+
+
+@contextlib.contextmanager
+def _part_file(plan: Plan) -> Iterator[PartWriter]:
+    """The part file, open; a disk that is full is one line."""
+    writer: PartWriter | None = None
+    try:
+        writer = PartWriter(plan.part, plan.provenance, plan.schedule)
+        yield writer
+        writer.close()
+    except OSError as error:
+        raise Failure(f"{plan.part.name}: cannot be written: {error.strerror or error}; what fitted is kept") from error
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.exit(code)
