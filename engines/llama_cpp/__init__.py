@@ -1,0 +1,28 @@
+"""llama.cpp through the `xllamacpp` wheel: a real server with slots and continuous batching, in a child process."""
+
+from pathlib import Path
+
+from engines.llama_cpp.facts import see
+from engines.llama_cpp.options import LlamaCppOptions
+from engines.record import Engine
+
+
+def _argv(config: Path) -> tuple[str, ...]:
+    return "-m", "engines.llama_cpp.server", str(config)
+
+
+ENGINE = Engine(
+    name="llama.cpp", title="llama.cpp (xllamacpp)", place="base", distribution="xllamacpp",
+    get="pip install xllamacpp",
+    formats=("gguf",), quants=("F32", "F16", "BF16", "Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1", "K-quants"),
+    options=LlamaCppOptions, argv=_argv, see=see,
+    metrics={
+        "running": "llamacpp:requests_processing",
+        "waiting": "llamacpp:requests_deferred",
+        "iterations": "llamacpp:n_decode_total",
+        "prompt_tok": "llamacpp:prompt_tokens_total",
+        "cached_tok": "llamacpp:prompt_tokens_cached_total",
+        "generated_tok": "llamacpp:tokens_predicted_total",
+        "busy_slots_mean": "llamacpp:n_busy_slots_per_decode",
+    },
+)

@@ -1,0 +1,102 @@
+"""An engine that runs: where it is, what was asked of it, and what it says it does."""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from engines import logs
+from engines.record import Engine
+from engines.supervised import Supervised
+
+HTTP_TIMEOUT_S = 10.0
+_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})?\s+(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One property of a running engine: asked for, seen, and where; `seen` is None where it does not tell."""
+
+    asked: Any
+    seen: Any
+    seen_via: str | None
+
+
+def facts_as_dict(facts: Mapping[str, Fact]) -> dict[str, dict[str, Any]]:
+    """The form that provenance stores."""
+    return {name: asdict(fact) for name, fact in facts.items()}
+
+
+@dataclass
+class Running:
+    """A ready engine; a context manager that stops it. `url` has no `/v1` at its end."""
+
+    engine: str
+    url: str
+    model_name: str
+    version: str | None
+    record: Engine = field(repr=False)
+    api_key: str | None = field(repr=False, default=None)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    log_path: Path | None = None
+    process: Supervised | None = field(repr=False, default=None)
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's own process; None where it is not ours."""
+        return self.process.engine.pid if self.process is not None and self.process.engine is not None else None
+
+    def get_text(self, path: str) -> str | None:
+        """Body of a GET with the key; None where it cannot be had. No redirects, no proxies."""
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.get(self.url + path, headers=headers, timeout=HTTP_TIMEOUT_S, trust_env=False)
+            if answer.status_code == 200:
+                return answer.text
+        return None
+
+    def get(self, path: str) -> Any:
+        """Parsed JSON of a GET, or None."""
+        import json
+
+        text = self.get_text(path)
+        with contextlib.suppress(ValueError):
+            return json.loads(text) if text is not None else None
+        return None
+
+    def metrics(self) -> dict[str, float]:
+        """The engine's own counters under our names; label sets are summed; what it does not tell is left out."""
+        totals: dict[str, float] = {}
+        for name, value in _SAMPLE.findall(self.get_text("/metrics") or "" if self.record.metrics else ""):
+            with contextlib.suppress(ValueError):
+                totals[name] = totals.get(name, 0.0) + float(value)
+        return {ours: totals[theirs] for ours, theirs in self.record.metrics.items() if theirs in totals}
+
+    @property
+    def log(self) -> str:
+        return logs.read(self.log_path) if self.log_path is not None else ""
+
+    def log_tail(self, lines: int = 20) -> list[str]:
+        return logs.tail(self.log_path, lines) if self.log_path is not None else []
+
+    def alive(self) -> bool:
+        """Its process runs; for one that is not ours: it answers."""
+        return self.process.alive() if self.process is not None else self.get_text(self.record.health_path) is not None
+
+    def stop(self) -> None:
+        """End it and all it started; nothing to do for an endpoint, or a second time."""
+        if self.process is not None:
+            self.process.stop()
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

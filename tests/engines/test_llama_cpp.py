@@ -1,0 +1,159 @@
+"""The real server: starts, says what it does, lets nobody else in, and leaves nothing behind."""
+
+import json
+import socket
+import stat
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+import engines
+from engines.llama_cpp.options import LlamaCppOptions
+from workbench.errors import ConfigError, Failure, UsageError
+
+
+def test_facts_asked_are_facts_seen(llama: engines.Running) -> None:
+    asked = {"slots": 3, "n_batch": 64, "n_ubatch": 32, "ctx_per_slot_tok": 512, "kv_type": "f16",
+             "kv_unified": False, "threads": 1, "warmup": True, "http_threads": 64}
+    assert {name: (fact.asked, fact.seen) for name, fact in llama.facts.items() if name in asked} == {
+        name: (value, value) for name, value in asked.items()
+    }
+    assert llama.facts["slots"].seen_via == "/props"
+    assert llama.facts["n_batch"].seen_via == "log at start"
+    assert llama.facts["version"].seen == llama.version
+    json.dumps(engines.facts_as_dict(llama.facts))
+
+
+def test_a_fact_that_differs_is_shown_as_it_is(model: Path, tmp_path: Path) -> None:
+    options = {"ctx_per_slot_tok": 4096, "slots": 1, "kv_type": "q8_0", "kv_unified": True}
+    with engines.launch("llama.cpp", model, options, log_dir=tmp_path) as running:
+        assert running.facts["ctx_per_slot_tok"] == engines.Fact(4096, 1024, "/slots")  # the model declares 1,024
+        assert running.facts["kv_type"].seen == "q8_0"
+        assert running.facts["kv_unified"].seen is True
+
+
+def test_only_the_key_holder_gets_in(llama: engines.Running) -> None:
+    for path in ("/v1/models", "/props", "/slots", "/metrics"):
+        assert httpx.get(llama.url + path).status_code == 401
+        assert llama.get_text(path)
+    refused = httpx.post(llama.url + "/v1/completions", json={"prompt": "a"}, headers={"Authorization": "Bearer guess"})
+    assert refused.status_code == 401
+    assert llama.api_key is not None
+    assert llama.api_key not in repr(llama)
+
+
+def test_other_origins_are_not_answered(llama: engines.Running) -> None:
+    headers = {"Origin": "http://evil.example", "Authorization": f"Bearer {llama.api_key}"}
+    answer = httpx.get(llama.url + "/v1/models", headers=headers)
+    assert answer.headers.get("access-control-allow-origin", "") == ""
+
+
+def test_it_listens_on_loopback_only(llama: engines.Running) -> None:
+    assert llama.pid is not None
+    engine = psutil.Process(llama.pid)
+    keeper = engine.parent()
+    assert keeper is not None
+    tree = [keeper, *keeper.children(recursive=True)]
+    listening = [c.laddr for p in tree for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert [address.ip for address in listening] == ["127.0.0.1"]
+
+
+def test_the_key_is_on_no_command_line_no_environment_and_no_disk(llama: engines.Running) -> None:
+    assert llama.pid is not None
+    assert llama.log_path is not None
+    assert llama.api_key is not None
+    engine = psutil.Process(llama.pid)
+    assert llama.api_key not in " ".join(engine.cmdline()) + str(engine.environ())
+    assert llama.api_key not in llama.log
+    assert not Path(engine.cmdline()[-1]).exists()  # CONFIG.json is gone once it was read
+    assert stat.S_IMODE(llama.log_path.stat().st_mode) == 0o600
+
+
+def test_secrets_of_the_parent_stay_there(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY_API_KEY", "canary-3141592653")
+    with engines.launch("llama.cpp", model, {}, log_dir=tmp_path) as running:
+        assert running.pid is not None
+        seen = psutil.Process(running.pid).environ()
+    assert "CANARY_API_KEY" not in seen
+    assert seen["DO_NOT_TRACK"] == "1"
+
+
+def test_requests_move_its_counters(llama: engines.Running) -> None:
+    before = llama.metrics()
+    body = {"prompt": "a b c d", "max_tokens": 5, "ignore_eos": True, "cache_prompt": False}
+    answer = httpx.post(
+        llama.url + "/v1/completions", json=body, headers={"Authorization": f"Bearer {llama.api_key}"}, timeout=30
+    )
+    after = llama.metrics()
+    assert after["generated_tok"] - before["generated_tok"] == 5
+    assert after["prompt_tok"] - before["prompt_tok"] == answer.json()["usage"]["prompt_tokens"]
+    assert not any("print_timing" in line for line in llama.log_tail(50))  # quiet once it serves
+
+
+def test_many_warm_connections_do_not_starve_it(llama: engines.Running) -> None:
+    address = (httpx.URL(llama.url).host, httpx.URL(llama.url).port or 0)
+    idle = [socket.create_connection(address) for _ in range(30)]
+    try:
+        assert httpx.get(llama.url + "/health", timeout=2).status_code == 200
+    finally:
+        for connection in idle:
+            connection.close()
+
+
+def test_stop_leaves_nothing_and_may_be_called_twice(model: Path, tmp_path: Path) -> None:
+    running = engines.launch("llama.cpp", model, {}, log_dir=tmp_path)
+    assert running.alive()
+    assert running.pid is not None
+    tree = [psutil.Process(running.pid).parent(), psutil.Process(running.pid)]
+    running.stop()
+    running.stop()
+    assert not running.alive()
+    assert not any(process is not None and process.is_running() for process in tree)
+
+
+def test_a_corrupt_model_is_one_line_with_the_engines_words(model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(model.read_bytes()[:30_000])
+    with pytest.raises(Failure, match=r"ended at start \(exit code 1\).*not within the file bounds") as caught:
+        engines.launch("llama.cpp", broken, {}, log_dir=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not [p for p in psutil.Process().children(recursive=True) if "supervisor.py" in " ".join(p.cmdline())
+                and str(tmp_path) in " ".join(p.cmdline())]
+
+
+def test_a_taken_port_is_one_line(model: Path, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(Failure, match=rf"port {port}: Address already in use; leave"):
+            engines.launch("llama.cpp", model, {"port": port}, log_dir=tmp_path)
+
+
+def test_a_missing_model_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such model file; `workbench models list`"):
+        engines.launch("llama.cpp", tmp_path / "none.gguf", {}, log_dir=tmp_path)
+    with pytest.raises(UsageError, match="needs a model file"):
+        engines.launch("llama.cpp", None, {}, log_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"slotz": 4}, "options of llama.cpp: slotz: unknown key; did you mean 'slots'"),
+        ({"slots": 0}, "options of llama.cpp: slots: 0: "),
+        ({"n_ubatch": 1024}, "n_ubatch 1024 is larger than n_batch 512"),
+        ({"slots": 8, "n_batch": 4, "n_ubatch": 4}, "n_batch 4 is less than slots 8"),
+        ({"kv_type": "q8_0", "flash_attention": "off"}, "kv_type q8_0 needs flash_attention"),
+    ],
+)
+def test_wrong_options_name_the_key(options: dict[str, object], message: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        engines.launch("llama.cpp", model, options, log_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_option_says_what_it_is() -> None:
+    assert all(item.description for item in LlamaCppOptions.model_fields.values())

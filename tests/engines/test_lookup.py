@@ -1,0 +1,44 @@
+"""Engines by name: every record loads, says how to get it, and refuses in one line what it cannot do here."""
+
+from pathlib import Path
+
+import pytest
+
+import engines
+from engines import lookup
+from workbench.errors import UsageError
+
+
+@pytest.mark.parametrize("name", engines.NAMES)
+def test_every_record_is_whole(name: str) -> None:
+    record = engines.find(name)
+    assert record.name == name
+    assert record.get
+    assert record.title
+    assert record.needs_model is (bool(record.formats))
+
+
+def test_a_typo_gets_a_suggestion() -> None:
+    with pytest.raises(UsageError, match=r"no engine 'lama.cpp'; did you mean 'llama.cpp'"):
+        engines.find("lama.cpp")
+    with pytest.raises(UsageError, match="known: llama"):
+        engines.find("zzz")
+
+
+def test_what_is_not_launched_here_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(engines.EngineNotAvailable, match="comes as endpoint: start it yourself and use engine 'openai'"):
+        engines.launch("vllm", None, {}, log_dir=tmp_path)
+
+
+def test_a_missing_package_is_install_this_and_a_bug_of_ours_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_more.py").write_text("import a_package_that_is_not_there\n")
+    (tmp_path / "has_bug.py").write_text("import engines.no_such_module\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(lookup.NAMES, "more", "needs_more:ENGINE")
+    monkeypatch.setitem(lookup.NAMES, "bug", "has_bug:ENGINE")
+    with pytest.raises(engines.EngineNotAvailable, match="pip install a_package_that_is_not_there"):
+        engines.find("more")
+    with pytest.raises(ModuleNotFoundError):
+        engines.find("bug")
