@@ -1,0 +1,71 @@
+"""What a profile says in figures that people compare: decode step times and prefill rates, and two profiles' ratio."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workbench.profile.batch import Batch
+from workbench.profile.profile import Profile
+
+DECODES = (1, 2, 4, 8)
+PROMPTS_TOK = (64, 256, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One derived number; `inside` says whether the profile was measured there."""
+
+    name: str
+    unit: str
+    value: float
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The same figure of two profiles; `ratio` is b over a."""
+
+    name: str
+    unit: str
+    a: float
+    b: float
+    ratio: float
+    inside: bool
+
+
+def context_tok(profile: Profile) -> int:
+    """Context per decode at which figures are given: the middle of what was measured, for a full batch."""
+    total, decodes = profile.ranges.bounds.get("decode_ctx_sum_tok"), profile.ranges.bounds.get("decode_n")
+    if total is None or decodes is None:
+        return 256
+    return max(1, (total.low // decodes.low + total.high // decodes.high) // 2)
+
+
+def figures(profile: Profile) -> tuple[Figure, ...]:
+    """Decode step in ms at 1, 2, 4, 8 sequences; prefill rate in tok/s of one prompt alone."""
+    each = context_tok(profile)
+    decodes = [(f"decode step, {n} sequence{'s' if n > 1 else ''}", Batch((), n, n * each, each, each))
+               for n in DECODES]
+    prompts = [(f"prefill, {n} tokens alone", Batch(((n, 0),))) for n in PROMPTS_TOK]
+    found = [
+        Figure(name, "ms", profile.iteration_ns(batch) / 1e6, profile.check(batch) is None) for name, batch in decodes
+    ]
+    return (*found, *(
+        Figure(name, "tok/s", batch.prefill_tok * 1e9 / profile.iteration_ns(batch), profile.check(batch) is None)
+        for name, batch in prompts
+    ))
+
+
+def compare(a: Profile, b: Profile) -> tuple[Compared, ...]:
+    """Figure by figure; a figure counts as inside only where both profiles were measured."""
+    return tuple(
+        Compared(one.name, one.unit, one.value, other.value, other.value / one.value, one.inside and other.inside)
+        for one, other in zip(figures(a), figures(b), strict=True)
+    )
+
+
+def as_json(profile: Profile) -> dict[str, Any]:
+    """For `--json`: the profile, its hash, its figures."""
+    return {
+        "profile": profile.model_dump(mode="json", by_alias=True), "sha256": profile.sha256,
+        "context_tok": context_tok(profile), "figures": [asdict(item) for item in figures(profile)],
+    }
