@@ -31,6 +31,7 @@ def check(folder: Path, as_json: bool) -> None:
 
     found = check_data(folder)
     emit({"sets": found}, as_json, lambda: "\n".join(
-        f"{'there  ' if item['there'] else 'missing'} {item['path']}: {item['what']} ({item['origin']}, {item['licence']})"
+        f"{'there  ' if item['there'] else 'missing'} {item['path']}: {item['what']} "
+        f"({item['origin']}, {item['licence']})"
         for item in found
     ))

@@ -1,5 +1,6 @@
 """`workbench models`: the shipped model, grown and converted."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,18 @@ def group() -> None:
 @group.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the models that ship, with their size and where their card is.
+    """List the model that ships and what was made from it, with sizes.
 
     \b
     Example:
       workbench models list --json
     """
-    from workbench.flows.models import list_models
+    from workbench.models import list_models
 
     found = list_models()
-    emit({"models": found}, as_json, lambda: "\n".join(
-        f"{escape(item['name'])}: {item['params'] / 1e6:.2f} M parameters, {item['bytes'] / 1e6:.1f} MB, {item['licence']}"
+    emit({"models": [asdict(item) for item in found]}, as_json, lambda: "\n".join(
+        f"{escape(item.name)} {item.quant}: {item.params / 1e6:.2f} M parameters, "
+        f"{item.bytes / 1e6:.1f} MB, {escape(item.note)}"
         for item in found
     ))
 
@@ -48,9 +50,10 @@ def grow(model: str, params: str, out: Path, as_json: bool) -> None:
     Example:
       workbench models grow tiny --params 27M --out grown
     """
-    from workbench.flows.models import grow as grow_model
+    from workbench.models import grow_to_folder
+    from workbench.models.grow import parse_params
 
-    _report(grow_model(model, params, out), as_json)
+    _report(asdict(grow_to_folder(model, parse_params(params), out)), as_json)
 
 
 @group.command()
@@ -65,10 +68,11 @@ def convert(model: str, quant: str, out: Path, as_json: bool) -> None:
     Example:
       workbench models convert tiny --to Q8_0 --out tiny-q8.gguf
     """
-    from workbench.flows.models import convert as convert_model
+    from workbench.models import convert_to_file
 
-    _report(convert_model(model, quant, out), as_json)
+    _report(asdict(convert_to_file(model, quant, out)), as_json)
 
 
 def _report(found: dict[str, Any], as_json: bool) -> None:
+    found = {key: value.name if isinstance(value, Path) else value for key, value in found.items()}
     emit(found, as_json, lambda: "\n".join(f"{escape(str(key))}: {escape(str(value))}" for key, value in found.items()))

@@ -65,12 +65,13 @@ def glossary() -> str:
 
 def run_log() -> str:
     rows = "\n".join(
-        f"| `{c.name}` | {c.metadata['unit'] or '-'} | {c.metadata['doc']} | {_worlds(c.metadata)} |" for c in fields(Row)
+        f"| `{c.name}` | {c.metadata['unit'] or '-'} | {c.metadata['doc']} | {_worlds(c.metadata)} |"
+        for c in fields(Row)
     )
     return (
-        "# The run log\n\nGenerated from `workbench/runlog/schema.py`. One row per request, Parquet with the provenance "
-        "in the file's metadata. While a run goes on, `NAME.part.jsonl` grows; after a kill it is readable and says that "
-        "it is partial.\n\n| column | unit | what | null in |\n| --- | --- | --- | --- |\n" + rows + "\n"
+        "# The run log\n\nGenerated from `workbench/runlog/schema.py`. One row per request, Parquet with the "
+        "provenance in the file's metadata. While a run goes on, `NAME.part.jsonl` grows; after a kill it is readable "
+        "and says that it is partial.\n\n| column | unit | what | null in |\n| --- | --- | --- | --- |\n" + rows + "\n"
     )
 
 

@@ -1,0 +1,60 @@
+"""`workbench validate`: measured against simulated."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.cli.common import emit, escape, json_option
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="Profile to judge.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the result as JSON here.")
+@json_option
+def command(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_json: bool) -> None:
+    """Simulate measured RUNS on a profile that never saw them, and say how far off the simulation is.
+
+    Give the repeats of one workload together: their half-range is the noise beside which the error is shown.
+
+    \b
+    Example:
+      workbench validate runs/demo/Q4_0/heldout-*.parquet --profile runs/demo/Q4_0/profile.json
+    """
+    from workbench.files import write_json
+    from workbench.flows.validate import validate
+    from workbench.profile.profile import read
+
+    found = validate(read(profile_path), runs)
+    if out is not None:
+        write_json(out, found)
+    emit(found, as_json, lambda: validation_table([found]))
+
+
+def validation_table(found: list[dict[str, Any]]) -> Any:
+    """One block of rows per validated workload: measured, simulated, error, half-range of the repeats."""
+    from rich.console import Group
+    from rich.table import Table
+
+    from workbench.cli.tables import number
+
+    table = Table("quant", "metric", "", "measured", "simulated", "error", "repeats differ by", "n", box=None)
+    lines = []
+    for item in found:
+        name = escape(item["subject"]["quant"] or item["subject"]["model"])
+        for metric in ("ttft_s", "tpot_s", "e2e_s"):
+            block = item["metrics"][metric]
+            for stat in ("mean", "p50", "p95"):
+                cell = block[stat]
+                table.add_row(
+                    name, metric, stat, number(cell["measured"], "s"), number(cell["simulated"], "s"),
+                    _percent(cell["rel_error_frac"], "+.1%"), _percent(cell["half_range_frac"], ".1%", "±"),
+                    str(block["n"]["measured"]),
+                )
+        lines.append(f"{name}, {item['busy_frac']:.0%} busy: {escape(item['verdict'])}")
+    return Group(table, "", *lines)
+
+
+def _percent(value: float | None, form: str, before: str = "") -> str:
+    return "n/a" if value is None else before + format(value, form)

@@ -1,0 +1,110 @@
+"""The whole chain on this machine: measure, fit, simulate, validate, decide, report."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from workbench.files import write_json
+from workbench.flows import calibrate
+from workbench.flows.fit import fit_profile
+from workbench.flows.measure import Measurement, measure
+from workbench.flows.rates import rate_for_busy
+from workbench.flows.validate import validate
+from workbench.models.shipped import ModelFile, find
+from workbench.profile.profile import Profile
+
+MODEL = "tiny-27m"
+QUANTS = ("Q4_0", "Q8_0", "F16")
+REPEATED = "Q4_0"  # the one that is measured three times
+REPEATS = 3
+OPTIONS = {"slots": 4, "threads": 1, "n_batch": 512}
+LIVE_BUSY = (0.35, 0.65)  # low and middle load for calibration
+HELD_OUT_BUSY = 0.6
+SEED = 20_260
+
+
+class Bar(Protocol):
+    """Progress of one step."""
+
+    def update(self, done: int) -> None: ...
+
+
+Progress = Callable[[int, str], AbstractContextManager[Bar]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the runs are. The default keeps the whole demo under five minutes on two cores."""
+
+    live_s: float = 12.0
+    held_out_s: float = 16.0
+
+
+@dataclass
+class Demo:
+    """What the steps share. Every step writes its files as it goes, so an interruption keeps what was measured."""
+
+    folder: Path
+    progress: Progress
+    pace: Pace = Pace()
+    seed: int = SEED
+    quants: Sequence[str] = QUANTS
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    held_out: dict[str, list[Path]] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Any]:
+        """All steps; returns where everything is and what came out."""
+        models = self.prepare()
+        for quant in self.quants:
+            self.measure_and_fit(quant, models[quant])
+        validation = self.validate()
+        return {"folder": self.folder, "validation": validation}
+
+    def prepare(self) -> dict[str, ModelFile]:
+        """The shipped model, grown, in each quantisation (cached)."""
+        found = {}
+        label = f"model: tiny, grown to 27 M parameters, as {', '.join(self.quants)}"
+        with self.progress(len(self.quants), label) as bar:
+            for done, quant in enumerate(self.quants):
+                found[quant] = find(MODEL, quant)
+                bar.update(done + 1)
+        return found
+
+    def measure_and_fit(self, quant: str, model: ModelFile) -> None:
+        """Grid, then live traces and held-out runs in turn, so that drift between them is small; then the fit."""
+        folder = self.folder / quant
+        logs = [self._measure(item, model, folder) for item in calibrate.grid(self.seed)]
+        rough = fit_profile(logs)
+        self.held_out[quant] = []
+        for what in self._traffic(quant, rough):
+            path = self._measure(what, model, folder)
+            (logs if what.role == "live" else self.held_out[quant]).append(path)
+        self.profiles[quant] = fit_profile(logs, folder / "profile.json")
+
+    def validate(self) -> list[dict[str, Any]]:
+        """Each held-out workload against its simulation."""
+        with self.progress(len(self.quants), "simulate and validate the held-out runs") as bar:
+            found = []
+            for done, quant in enumerate(self.quants):
+                found.append(validate(self.profiles[quant], self.held_out[quant]))
+                bar.update(done + 1)
+        write_json(self.folder / "validation.json", {"kind": "workbench.validations", "schema": 1, "items": found})
+        return found
+
+    def _traffic(self, quant: str, rough: Profile) -> Iterator[Measurement]:
+        pace, repeats = self.pace, REPEATS if quant == REPEATED else 1
+        low, middle = (rate_for_busy(rough, busy, self.seed) for busy in LIVE_BUSY)
+        rate = rate_for_busy(rough, HELD_OUT_BUSY, self.seed)
+        yield calibrate.live("live-low", "live", low, pace.live_s, self.seed + 11)
+        yield calibrate.live("heldout-1", "held_out", rate, pace.held_out_s, self.seed + 21)
+        yield calibrate.live("live-middle", "live", middle, pace.live_s, self.seed + 12)
+        for repeat in range(2, repeats + 1):
+            yield calibrate.live(f"heldout-{repeat}", "held_out", rate, pace.held_out_s, self.seed + 21)
+
+    def _measure(self, what: Measurement, model: ModelFile, folder: Path) -> Path:
+        label = f"measure {model.quant} {what.name}: {len(what.schedule)} requests"
+        with self.progress(len(what.schedule), label) as bar:
+            measure(what, model, OPTIONS, folder, on_progress=lambda done, _total: bar.update(done))
+        return folder / f"{what.name}.parquet"

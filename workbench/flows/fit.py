@@ -1,0 +1,101 @@
+"""From run logs to a profile: rebuild every iteration by the engine's own rules, then fit its time."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sims.replay import Replay, replay
+from sims.rules import LlamaCppRules, as_facts, from_facts
+from workbench.errors import UsageError
+from workbench.profile.fit import fit
+from workbench.profile.profile import Overhead, Profile, Subject, write
+from workbench.profile.samples import Origin
+from workbench.runlog.table import RunLog, read
+
+ENGINE_IN_NS = 1_000_000  # HTTP, parsing, hand-over to the engine's thread: about 1 ms on loopback
+OVERHEADS = (
+    Overhead(name="engine_in", ns=ENGINE_IN_NS, occupies_engine=False),
+)
+SAME = ("model", "quant", "kv_type", "weights_id", "engine")  # a profile speaks of one of each
+
+
+def fit_profile(paths: Sequence[Path], out: Path | None = None) -> Profile:
+    """Fit a profile from measured run logs (grid and live traces); writes it to `out` where given.
+
+    Raises UsageError for a simulated or a held-out log, or for logs of different engines or models.
+    """
+    if not paths:
+        raise UsageError("profile fit: name at least one run log")
+    logs = [(path, read(path)) for path in paths]
+    rules = _check(logs)
+    replays = [
+        replay(log, rules, engine_in_ns=ENGINE_IN_NS, run=path.stem, origin=_origin_of(log)) for path, log in logs
+    ]
+    profile = fit(
+        [sample for found in replays for sample in found.samples], rules=as_facts(rules), overheads=OVERHEADS,
+        subject=_subject(logs[0][1]), provenance=_provenance(logs),
+        left_out=dict(sum((_left_out(found) for found in replays), Counter())),
+    )
+    if out is not None:
+        write(profile, out)
+    return profile
+
+
+def rules_of(log: RunLog) -> LlamaCppRules:
+    """The batching rules as the measured engine stated them; only llama.cpp's can be replayed today."""
+    rules = from_facts(log.provenance.engine_facts | {"engine": log.provenance.engine})
+    if not isinstance(rules, LlamaCppRules):
+        raise UsageError(f"engine {log.provenance.engine!r}: its iterations cannot be rebuilt from a client's log yet")
+    return rules
+
+
+def _origin_of(log: RunLog) -> Origin:
+    return "grid" if log.provenance.workload.get("role") == "grid" else "live"
+
+
+def _left_out(found: Replay) -> Counter[str]:
+    return Counter({
+        "no token seen at its end": found.hidden_n, "ended before it began": found.contradicted_n,
+        "a request of unknown length was in the engine": found.overlapped_n,
+    })
+
+
+def _check(logs: Sequence[tuple[Path, RunLog]]) -> LlamaCppRules:
+    for path, log in logs:
+        if log.provenance.world != "real":
+            raise UsageError(f"{path.name}: a simulated run cannot be fitted; measure one with `workbench bench`")
+        if log.provenance.workload.get("role") == "held_out":
+            raise UsageError(f"{path.name}: held out for validation, so it may not enter a fit; leave it out")
+    first_path, first = logs[0]
+    rules = rules_of(first)
+    for path, log in logs[1:]:
+        for field in SAME:
+            a, b = getattr(first.provenance, field), getattr(log.provenance, field)
+            if a != b:
+                raise UsageError(f"{path.name}: {field} is {b!r}, in {first_path.name} it is {a!r}; fit them apart")
+        if rules_of(log) != rules:
+            raise UsageError(f"{path.name}: batching limits differ from those of {first_path.name}; fit them apart")
+    return rules
+
+
+def _subject(log: RunLog) -> Subject:
+    source = log.provenance
+    machine = source.machine
+    return Subject(
+        engine=source.engine, engine_version=str(source.packages.get("xllamacpp", "")), model=source.model,
+        quant=source.quant, kv_type=source.kv_type, weights_id=source.weights_id, grown_from=source.grown_from,
+        hardware=f"{machine.cpu}, {machine.cores} cores" if machine else "",
+    )
+
+
+def _provenance(logs: Sequence[tuple[Path, RunLog]]) -> dict[str, Any]:
+    """What the profile says about where it comes from."""
+    first = logs[0][1].provenance
+    return {
+        "started_at_utc": first.started_at_utc, "git_commit": first.git_commit,
+        "machine": asdict(first.machine) if first.machine else None,
+        "runs": [{"name": path.stem, "role": log.provenance.workload.get("role", ""), "requests": len(log),
+                  "client_limited": bool(log.provenance.client.get("client_limited"))} for path, log in logs],
+    }

@@ -1,0 +1,28 @@
+"""At which rate is an engine how busy? Asked of the simulator, not divided."""
+
+from sims.rules import from_facts
+from sims.run import simulate
+from workbench.flows.calibrate import poisson
+from workbench.profile.profile import Profile
+from workbench.workload.draw import draw
+
+PROBE_S = 120.0
+STEPS = 12
+
+
+def busy_frac(profile: Profile, rate_per_s: float, seed: int) -> float:
+    """Share of the arrivals' time in which one engine computes, for the demo's traffic at a rate."""
+    schedule = draw(poisson(rate_per_s, PROBE_S), seed)
+    found = simulate(schedule, profile, from_facts(profile.rules))
+    return found.busy_ns[0] / max(PROBE_S * 1e9, found.stop_ns)
+
+
+def rate_for_busy(profile: Profile, target_frac: float, seed: int) -> float:
+    """The Poisson rate at which one engine is busy for this fraction of the time (bisection, two digits)."""
+    low, high = 0.05, 0.1
+    while busy_frac(profile, high, seed) < target_frac and high < 1000:
+        low, high = high, high * 2
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if busy_frac(profile, middle, seed) < target_frac else (low, middle)
+    return float(f"{(low + high) / 2:.2g}")
