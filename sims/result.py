@@ -1,0 +1,61 @@
+"""What a simulation gives back, and the laws that it must have kept."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sims.record import Record
+from sims.replica import Iteration
+from workbench.control.journal import Journal, Setup
+from workbench.errors import Failure
+from workbench.runlog.table import RunLog
+
+
+@dataclass(frozen=True)
+class SimResult:
+    """A run log as any other, and what only a simulator can see. Lists have one entry a replica."""
+
+    log: RunLog
+    setup: Setup
+    journal: Journal | None
+    iterations: tuple[int, ...]
+    busy_ns: tuple[int, ...]
+    sequences: tuple[int, ...]  # sum over iterations of the sequences in the batch
+    preemptions: int
+    stop_ns: int
+    area_ns: int  # integral of the number of requests inside, counted as the run went
+    events: int
+    trace: tuple[tuple[int, Iteration], ...] | None  # (replica, completed iteration), if asked for
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The `sim` block of the JSON."""
+        setup, done = self.setup, sum(self.iterations)
+        capacity_ns = self.stop_ns * len(self.busy_ns)
+        return {
+            "replicas": setup.replicas, "queue": setup.queue, "router": setup.router, "window": setup.window,
+            "duration_s": self.stop_ns / 1e9,
+            "iterations": done, "preemptions": self.preemptions, "events": self.events,
+            "busy_frac": sum(self.busy_ns) / capacity_ns if capacity_ns else 0.0,
+            "busy_frac_by_replica": [busy / self.stop_ns if self.stop_ns else 0.0 for busy in self.busy_ns],
+            "mean_batch": sum(self.sequences) / done if done else 0.0,
+        }
+
+
+def check_laws(records: list[Record], area_ns: int, stop_ns: int) -> None:
+    """Identities that hold on every run; a breach is a bug here, and no number of the run is to be trusted.
+
+    Conservation: a request that ended ok got every token it asked for, in order. Little: the integral of the
+    number inside, counted event by event, equals the sum of the times inside, taken from the records.
+    """
+    inside_ns = 0
+    for record in records:
+        wanted = record.planned.asked_output_tok
+        if record.outcome == "ok" and len(record.token_ns) != wanted:
+            raise Failure(f"simulator bug: {record.planned.request_id} got {len(record.token_ns)} of {wanted} tokens")
+        if any(a > b for a, b in zip(record.token_ns, record.token_ns[1:], strict=False)):
+            raise Failure(f"simulator bug: {record.planned.request_id} got tokens out of order")
+        if record.sent_ns is not None:
+            inside_ns += (stop_ns if record.left_ns is None else record.left_ns) - record.sent_ns
+    if inside_ns != area_ns:
+        raise Failure(f"simulator bug: Little's law is off: {inside_ns} ns inside by rows, {area_ns} ns by count")

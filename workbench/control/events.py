@@ -1,0 +1,54 @@
+"""What the front door is told and what it answers, and how both are written in a journal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request reached the front door. `estimated_tok` is a guess of its work; the true length is never here."""
+
+    request_id: str
+    prompt_tok: int
+    estimated_tok: int
+    tenant: str = "default"
+    tier: str = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A released request is over at its replica, however it ended: its place is free."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Hand this request to that replica now."""
+
+    request_id: str
+    replica: int
+
+
+Event = Arrived | Left
+Decision = Release
+_KINDS: Mapping[str, type[Any]] = {kind.__name__.lower(): kind for kind in (Arrived, Left, Release)}
+
+
+def to_json(item: Event | Decision) -> dict[str, Any]:
+    """A flat object whose `kind` names the class."""
+    values = {field.name: getattr(item, field.name) for field in fields(item)}
+    return {"kind": type(item).__name__.lower(), **values}
+
+
+def from_json(raw: Mapping[str, Any]) -> Any:
+    """The event or decision again; ValueError for what no version wrote."""
+    values = dict(raw)
+    kind = _KINDS.get(str(values.pop("kind", "")))
+    if kind is None:
+        raise ValueError(f"kind {raw.get('kind')!r} is neither an event nor a decision")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"{raw.get('kind')}: {error}") from None
