@@ -81,13 +81,21 @@ def test_where_the_answer_wobbles_its_left_neighbour_was_tried_and_fails() -> No
     assert found - 1 not in met
 
 
-@given(st.floats(0.01, 100.0))
+@given(st.floats(0.01, 0.99))
 def test_the_highest_rate_is_bracketed(limit: float) -> None:
-    found = highest(lambda x: x <= limit, 1.0, steps=10)
+    asked: list[float] = []
+
+    def meets(rate: float) -> bool:
+        asked.append(rate)
+        return rate <= limit
+
+    found = highest(meets, 1.0, steps=6)
     assert found is not None
-    assert found <= limit < found * (1 + 2.0**-9)
+    assert found <= limit < found * (1 + 2.0**-5) + 1e-12
+    assert any(found < rate <= found * (1 + 2.0**-5) + 1e-12 for rate in [*asked, 1.0])
 
 
-def test_rates_that_never_or_always_meet() -> None:
-    assert highest(lambda x: False, 1.0, doublings=3) is None
-    assert highest(lambda x: True, 1.0, doublings=3) == 8.0
+def test_a_rate_that_never_meets_is_given_up() -> None:
+    asked: list[float] = []
+    assert highest(lambda rate: bool(asked.append(rate)), 1.0, halvings=3) is None
+    assert asked == [0.5, 0.25, 0.125]

@@ -23,35 +23,21 @@ def smallest(meets: Callable[[int], bool], limit: int) -> int | None:
     return high
 
 
-def highest(meets: Callable[[float], bool], start: float, *, steps: int = 6, doublings: int = 12) -> float | None:
-    """The highest x found with `meets(x)`, by doubling (or halving) from `start` and bisection.
+def highest(meets: Callable[[float], bool], ceiling: float, *, steps: int = 5, halvings: int = 8) -> float | None:
+    """The highest x found below `ceiling` (known not to meet) with `meets(x)`: halving, then bisection.
 
-    The bracket at the end is 2**-steps of its width wide. None when nothing down to start / 2**doublings meets;
-    the top is returned as it is when everything up to start * 2**doublings meets.
+    Some y at most x (1 + 2**(1 - steps)) was tried, or is the ceiling, and does not meet. None when nothing down
+    to ceiling / 2**halvings meets.
     """
-    low, high = _bracket(meets, start, doublings)
-    if low is None or high is None:
-        return low
-    for _ in range(steps):
+    low, high = ceiling / 2, ceiling
+    while not meets(low):
+        low, high = low / 2, low
+        if low < ceiling / 2**halvings:
+            return None
+    for _ in range(steps - 1):
         middle = (low + high) / 2
         if meets(middle):
             low = middle
         else:
             high = middle
     return low
-
-
-def _bracket(meets: Callable[[float], bool], start: float, doublings: int) -> tuple[float | None, float | None]:
-    """(something that meets, something twice as high that does not); either None where there is none in range."""
-    x = start
-    if meets(x):
-        for _ in range(doublings):
-            if not meets(2 * x):
-                return x, 2 * x
-            x *= 2
-        return x, None
-    for _ in range(doublings):
-        if meets(x / 2):
-            return x / 2, x
-        x /= 2
-    return None, x

@@ -1,0 +1,130 @@
+"""One question to the simulator: this fleet, this load, several seeds: how many requests meet the SLO?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sims.replica import IterationTime
+from sims.rules import Rules
+from sims.run import simulate
+from sims.saturation import arrival_rps, saturation_rps
+from workbench.economics.unit_cost import Load
+from workbench.errors import UsageError
+from workbench.metrics import Slo, describe, run_values, values
+from workbench.runlog.schema import Planned
+from workbench.runlog.table import RunLog
+from workbench.stats.intervals import Interval, t_interval
+
+APART_NS = 10**13  # hours between requests: each one alone
+LATENCIES = ("ttft_s", "tpot_s", "e2e_s")
+Schedules = Sequence[Sequence[Planned]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one fleet did under one load: attainment over the seeds with its interval, and percentiles."""
+
+    replicas: int
+    rate_rps: float
+    attainment: Interval
+    busy_frac: float  # share of time with at least one request in the engine; a batching engine has room at 1.0
+    load_frac: float | None  # rate over the most that the replicas complete with everything waiting
+    p95: dict[str, float | None]
+    target_frac: float
+
+    @property
+    def saturated(self) -> bool:
+        """The queue grows without end: a finite run that looks good only was not long enough."""
+        return self.load_frac is None or self.load_frac >= 1.0
+
+    @property
+    def met(self) -> bool:
+        """The whole interval reaches the target, and the fleet can keep up."""
+        return self.attainment.low >= self.target_frac and not self.saturated
+
+    def as_dict(self) -> dict[str, Any]:
+        held = self.attainment
+        return {
+            "replicas": self.replicas, "rate_rps": self.rate_rps, "met": self.met, "saturated": self.saturated,
+            "attainment_frac": {"mean": held.mean, "low": max(0.0, held.low), "high": min(1.0, held.high), "n": held.n},
+            "busy_frac": self.busy_frac, "load_frac": self.load_frac, "p95": self.p95,
+        }
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A candidate on the simulator: profile and rules, the drawn schedules (one a seed), the SLO and its target."""
+
+    profile: IterationTime
+    rules: Rules
+    schedules: tuple[tuple[Planned, ...], ...]
+    slo: Slo
+    target_frac: float
+
+    @cached_property
+    def load(self) -> Load:
+        """What the schedules ask, averaged over the seeds."""
+        return load_of(self.schedules)
+
+    def trial(self, replicas: int, rate_rps: float | None = None) -> Trial:
+        """Simulate every seed on `replicas`; another rate stretches the same arrivals.
+
+        A fleet that cannot keep up is shown by two seeds only: its answer is no whatever the others say.
+        """
+        rate_rps = rate_rps or self.load.rate_rps
+        load_frac = rate_rps / (replicas * self.peak_rps) if self.peak_rps else None
+        hopeless = load_frac is None or load_frac >= 1.0
+        done = [
+            simulate(stretched(schedule, self.load.rate_rps / rate_rps), self.profile, self.rules, replicas=replicas,
+                     keep_journal=False)
+            for schedule in self.schedules[: 2 if hopeless else None]
+        ]
+        logs = [item.log for item in done]
+        busy_frac = float(np.mean([item.facts["busy_frac"] for item in done]))
+        held = t_interval(np.array([_attainment(log, self.slo) for log in logs]))
+        p95 = {name: _mean([describe(values(log, name))["p95"] for log in logs]) for name in LATENCIES}
+        return Trial(replicas, rate_rps, held, busy_frac, load_frac, p95, self.target_frac)
+
+    def alone(self) -> float:
+        """Share of the first seed's requests that meet the SLO when each has the engine to itself."""
+        apart = [replace(item, intended_ns=i * APART_NS) for i, item in enumerate(self.schedules[0])]
+        return _attainment(simulate(apart, self.profile, self.rules, keep_journal=False).log, self.slo)
+
+    @cached_property
+    def peak_rps(self) -> float | None:
+        """What one replica completes while everything waits: the figure that people divide the load by."""
+        return saturation_rps(self.schedules[0], self.profile, self.rules)
+
+
+def load_of(schedules: Schedules) -> Load:
+    """Rate and mean lengths of drawn schedules; a closed loop has no rate and is refused."""
+    rates = [arrival_rps(schedule) for schedule in schedules]
+    if any(rate is None for rate in rates):
+        raise UsageError("plan: workload.arrivals: a plan needs arrival times (poisson, gamma, fixed or a trace)")
+    planned = [item for schedule in schedules for item in schedule]
+    return Load(
+        float(np.mean([rate for rate in rates if rate is not None])),
+        float(np.mean([item.asked_prompt_tok for item in planned])),
+        float(np.mean([item.asked_output_tok for item in planned])),
+    )
+
+
+def stretched(schedule: Sequence[Planned], factor: float) -> Sequence[Planned]:
+    """The same requests at times multiplied by `factor`."""
+    if factor == 1.0:
+        return schedule
+    return [replace(item, intended_ns=round((item.intended_ns or 0) * factor)) for item in schedule]
+
+
+def _attainment(log: RunLog, slo: Slo) -> float:
+    found = run_values(log, {"*": slo})["slo_attainment_frac"]
+    assert found is not None  # a plan's workload counts at least one request
+    return found
+
+
+def _mean(found: Sequence[float | int | None]) -> float | None:
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if len(known) == len(found) and known else None
