@@ -76,7 +76,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ), ("In which city does {e} live?", "Where is the home of {e}?", "Where does {e} live?")),
     Attribute("person", "instrument", "instruments", (
         "{e} plays the {v}.", "The instrument of {e} is the {v}.",
-        "At night {e} practises the {v}.", "The sound from the room of {e} is a {v}.",
+        "At night {e} practises the {v}.", "From the room of {e} comes the sound of the {v}.",
     ), ("Which instrument does {e} play?", "What is the instrument of {e}?", "What does {e} play?")),
     Attribute("person", "pet", "animal", (
         "{e} keeps a {v}.", "The pet of {e} is a {v}.",

@@ -1,0 +1,67 @@
+"""The uniform GGUF formats that the `gguf` package can write: names, sizes, packing."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import numpy as np
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
+from gguf.quants import dequantize, quantize
+from numpy.typing import NDArray
+
+from workbench.errors import UsageError
+from workbench.models.tensors import Floats
+
+FORMATS: dict[str, LlamaFileType] = {
+    "F32": LlamaFileType.ALL_F32, "F16": LlamaFileType.MOSTLY_F16, "BF16": LlamaFileType.MOSTLY_BF16,
+    "Q8_0": LlamaFileType.MOSTLY_Q8_0, "Q5_1": LlamaFileType.MOSTLY_Q5_1, "Q5_0": LlamaFileType.MOSTLY_Q5_0,
+    "Q4_1": LlamaFileType.MOSTLY_Q4_1, "Q4_0": LlamaFileType.MOSTLY_Q4_0, "TQ1_0": LlamaFileType.MOSTLY_TQ1_0,
+    "TQ2_0": LlamaFileType.MOSTLY_TQ2_0,
+}
+VECTOR = "F32"  # norms are never quantised
+
+
+def checked(quant: str) -> str:
+    """The format's own spelling, or one line with what there is."""
+    wanted = quant.upper()
+    if wanted in FORMATS:
+        return wanted
+    close = difflib.get_close_matches(wanted, FORMATS, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(FORMATS)}"
+    raise UsageError(f"quant: {quant!r} cannot be made here; {hint}")
+
+
+def format_of(shape: tuple[int, ...], quant: str, name: str) -> str:
+    """The format of one tensor, said explicitly: matrices as asked, vectors F32."""
+    if len(shape) < 2:
+        return VECTOR
+    block, _ = GGML_QUANT_SIZES[GGMLQuantizationType[quant]]
+    if shape[-1] % block:
+        raise UsageError(f"{name}: rows of {shape[-1]} do not divide into {quant}'s blocks of {block}; use F16 or Q8_0")
+    return quant
+
+
+def packed_bytes(shape: tuple[int, ...], quant: str) -> int:
+    block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType[quant]]
+    return int(np.prod(shape)) // block * block_bytes
+
+
+def pack(values: Floats, quant: str) -> NDArray[Any]:
+    """As the file holds it: floats for F32 and F16, bytes for the rest."""
+    if quant == "F32":
+        return values
+    if quant == "F16":
+        return values.astype(np.float16)
+    packed: NDArray[Any] = quantize(values, GGMLQuantizationType[quant])
+    return packed
+
+
+def unpack(packed: NDArray[Any], quant: str) -> Floats:
+    values: Floats = dequantize(packed, GGMLQuantizationType[quant]).astype(np.float32)
+    return values
+
+
+def round_trip(values: Floats, quant: str) -> Floats:
+    """What is left of the values after packing."""
+    return unpack(pack(values, quant), quant) if values.ndim > 1 else values
