@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from engines import contract
 from engines.environment import child_environment
@@ -20,6 +20,10 @@ from engines.supervised import Supervised
 from workbench import config
 from workbench.config import Settings
 from workbench.errors import Failure, UsageError
+from workbench.paths import shown
+
+if TYPE_CHECKING:
+    from workbench.models.shipped import ModelFile
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 120.0
@@ -27,17 +31,8 @@ HEALTH_TIMEOUT_S = 30.0
 _SOUNDS_BAD = re.compile(r" E |error|fail|cannot|invalid|not found|refused", re.IGNORECASE)
 
 
-class Model(Protocol):
-    """What an engine needs of a model; `workbench.models.ModelFile` is one."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def path(self) -> Path: ...
-
-
 def launch(
-    engine: str, model: Model | Path | None, options: Mapping[str, Any], *, log_dir: Path,
+    engine: str, model: "ModelFile | Path | None", options: Mapping[str, Any], *, log_dir: Path,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Running:
     """Start `engine` on `model` and wait until it answers; use the result in a `with`.
@@ -69,7 +64,7 @@ def launch(
     return running
 
 
-def _model(record: Engine, model: Model | Path | None) -> tuple[str, Path | None]:
+def _model(record: Engine, model: "ModelFile | Path | None") -> tuple[str, Path | None]:
     if model is None:
         if record.needs_model:
             raise UsageError(f"engine {record.name!r} needs a model file ({', '.join(record.formats)}); give --model")
@@ -134,7 +129,8 @@ def _last_words(running: Running) -> str:
 def _facts(record: Engine, settings: Settings, running: Running) -> dict[str, Fact]:
     """Every option as asked, beside what the engine says; what it says unasked too."""
     seen = record.see(running)
-    asked = settings.model_dump(mode="json", exclude={"port"})
+    options = settings.model_dump(exclude={"port"})
+    asked = {name: shown(value) if isinstance(value, Path) else value for name, value in options.items()}
     facts = {}
     for name in dict.fromkeys((*asked, *seen)):
         value, via = seen.get(name, (None, None))

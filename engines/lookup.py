@@ -9,6 +9,7 @@ from workbench.errors import Failure, UsageError
 NAMES: dict[str, str] = {
     "llama.cpp": "engines.llama_cpp:ENGINE",
     "openai": "engines.openai:ENGINE",
+    "fake": "engines.fake:ENGINE",
     "vllm": "engines.listed:VLLM",
     "vllm-cpu": "engines.listed:VLLM_CPU",
     "transformers": "engines.listed:TRANSFORMERS",

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from workbench import __version__
 from workbench.config import Settings
 
 Place = Literal["base", "extra", "own environment", "endpoint"]
@@ -53,9 +54,9 @@ class Engine:
     note: str = ""
 
     def version(self) -> str | None:
-        """The version installed here, or None."""
+        """The version installed here, or None; what is part of the workbench has its version."""
         if not self.distribution:
-            return None
+            return __version__ if self.place == "base" else None
         try:
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:

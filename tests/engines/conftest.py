@@ -23,3 +23,11 @@ def llama(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[eng
     options = {"slots": 3, "n_batch": 64, "n_ubatch": 32, "ctx_per_slot_tok": 512}
     with engines.launch("llama.cpp", model, options, log_dir=tmp_path_factory.mktemp("logs")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Running]:
+    """The fake engine with the rules of the `llama` fixture, on the real clock."""
+    options = {"slots": 3, "n_batch": 64, "n_ubatch": 32, "ctx_per_slot_tok": 512}
+    with engines.launch("fake", None, options, log_dir=tmp_path_factory.mktemp("logs")) as running:
+        yield running

@@ -7,7 +7,8 @@ from engines import logs
 
 def test_tail_is_safe_to_show(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
-    log.write_bytes(b"first\n\n\x1b[31mred\x1b[0m \x1b]0;title\x07end\napi_key=abcdefghij\n\xff\xfe bytes\n" + b"x" * 1000)
+    colours = b"\x1b[31mred\x1b[0m \x1b]0;title\x07end\n"
+    log.write_bytes(b"first\n\n" + colours + b"api_key=abcdefghij\n\xff\xfe bytes\n" + b"x" * 1000)
     shown = logs.tail(log, 10)
     assert shown[:2] == ["first", "red end"]
     assert "abcdefghij" not in shown[2]

@@ -71,13 +71,12 @@ def test_an_engine_that_ends_leaves_no_child_either(tmp_path: Path) -> None:
 
 
 PARENT = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import engines
 running = engines.launch("llama.cpp", Path(sys.argv[1]), {}, log_dir=Path(sys.argv[2]))
-import os
-if len(sys.argv) > 3:
-    os.fork()  # a copy that keeps the lifeline open
+if len(sys.argv) > 3 and os.fork() == 0:
+    time.sleep(600)  # a copy that keeps the lifeline open
 print(running.pid, flush=True)
 time.sleep(600)
 """
