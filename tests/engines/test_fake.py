@@ -123,7 +123,8 @@ def test_a_client_that_leaves_frees_its_slot(tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {running.api_key}"}
         body = {"prompt": [1], "max_tokens": 100_000, "ignore_eos": True, "stream": True}  # minutes, if nobody stops it
         with httpx.stream("POST", running.url + "/v1/completions", json=body, headers=headers) as answer:
-            next(answer.iter_lines())
+            lines = answer.iter_lines()  # held: an iterator that is dropped closes the connection
+            next(lines)
             assert running.metrics()["running"] == 1
         # there is one slot: this answer comes only if it was given up
         assert post(running, "/v1/completions", {"prompt": [1], "max_tokens": 2}).status_code == 200
