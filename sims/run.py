@@ -26,13 +26,15 @@ def simulate(
     arrivals_ns: Sequence[int] | None = None, concurrency: int | None = None, horizon_ns: int | None = None,
     overheads: Overheads | None = None, price_usd_per_hour: float | None = None, seed: int = 0,
     keep_journal: bool | None = None, keep_iterations: bool = False, provenance: Mapping[str, Any] | None = None,
+    about: Any = None,
 ) -> SimResult:
     """Run the schedule to its end, or to the horizon: then what is inside stays in the log as `unfinished`.
 
     Requests arrive at `arrivals_ns` (default: their `intended_ns`), or one for one in a closed loop of
     `concurrency`. `overheads` default to the profile's. `price_usd_per_hour` is that of one replica; the fleet's
     cost over the run, idle time included, is split by the time that each request spent in an engine.
-    `seed` is the schedule's, for the provenance: nothing here is random. Raises UsageError.
+    `seed` is the schedule's, for the provenance: nothing here is random. `about` is the profile that the provenance
+    names, where `profile` only wraps it. Raises UsageError.
     """
     times = _arrivals(schedule, arrivals_ns, concurrency)
     setup = Setup(queue, router, replicas, window, dict(queue_with or {}), dict(router_with or {}))
@@ -48,7 +50,8 @@ def simulate(
     stop_ns = cluster.run(horizon_ns)
     records = list(cluster.records.values())
     check_laws(records, cluster.area_ns, stop_ns)
-    origin = _provenance(profile, rules, price_usd_per_hour, seed, replicas, provenance or {})
+    named = profile if about is None else about
+    origin = _provenance(named, rules, price_usd_per_hour, seed, replicas, provenance or {})
     return SimResult(
         log=_log(records, origin, stop_ns, _costs(records, price_usd_per_hour, replicas, stop_ns)),
         setup=setup, journal=None if cluster.journal is None else Journal(setup, tuple(cluster.journal)),
@@ -102,10 +105,12 @@ def _log(records: list[Record], origin: Provenance, stop_ns: int, costs: Sequenc
 
 
 def _provenance(
-    profile: IterationTime, rules: Rules, price: float | None, seed: int, replicas: int, given: Mapping[str, Any]
+    profile: Any, rules: Rules, price: float | None, seed: int, replicas: int, given: Mapping[str, Any]
 ) -> Provenance:
     facts = {key: {"asked": value, "seen": value, "seen_via": "rules"} for key, value in as_facts(rules).items()}
-    values: dict[str, Any] = {
+    subject = getattr(profile, "subject", None)
+    named = {key: getattr(subject, key, "") for key in ("model", "quant", "kv_type", "weights_id", "grown_from")}
+    values: dict[str, Any] = named | {
         "engine": rules.engine, "engine_facts": facts, "seeds": {"schedule": seed},
         "profile_sha256": str(getattr(profile, "sha256", "")), "profile_source": str(getattr(profile, "source", "")),
         "price_usd_per_hour": None if price is None else price * replicas,

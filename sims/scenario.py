@@ -1,0 +1,118 @@
+"""The scenario file: a workload, a fleet, policies by name, a horizon, seeds, and what counts as good."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from sims.rules import Rules, as_facts, from_facts
+from workbench.config import Settings
+from workbench.control.registry import make
+from workbench.errors import UsageError
+from workbench.metrics import Slo
+from workbench.profile.profile import Profile
+from workbench.workload.arrivals import Closed
+from workbench.workload.spec import WorkloadSpec
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SloSpec(Settings):
+    """What a request of a tier must meet; a part left out is free."""
+
+    ttft_s: Seconds | None = None
+    tpot_s: Seconds | None = None
+    e2e_s: Seconds | None = None
+
+    def as_slo(self) -> Slo:
+        return Slo(self.ttft_s, self.tpot_s, self.e2e_s)
+
+
+class FleetSpec(Settings):
+    """Equal replicas of one profile. `price_usd_per_hour` is that of one replica with its GPUs.
+
+    `rules` override what the profile says of the engine's batching, such as `slots` or `n_batch`.
+    """
+
+    profile: str
+    replicas: int = Field(default=1, ge=1)
+    gpus: int = Field(default=0, ge=0)  # per replica, for the report; the profile already knows their speed
+    price_usd_per_hour: float | None = Field(default=None, ge=0)
+    rules: dict[str, Any] = Field(default_factory=dict)
+
+
+class PolicyChoice(Settings):
+    """A policy by name, with its parameters; a bare string is a name without parameters."""
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Policies(Settings):
+    """Who is served next, where, and how many requests a replica holds at most (`window`; without: no limit)."""
+
+    queue: PolicyChoice = PolicyChoice(name="fcfs")
+    router: PolicyChoice = PolicyChoice(name="least_loaded")
+    window: int | None = Field(default=None, ge=1)
+
+    @field_validator("queue", "router", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _known(self) -> "Policies":
+        for kind, chosen in (("queue", self.queue), ("router", self.router)):
+            make(kind, chosen.name, chosen.parameters)
+        return self
+
+
+class Scenario(Settings):
+    """`workbench sim run` reads this. One run per seed; `concurrency` goes with closed arrivals."""
+
+    title: str = ""
+    workload: WorkloadSpec
+    fleet: FleetSpec
+    policies: Policies = Policies()
+    slo: dict[str, SloSpec] = Field(default_factory=dict)  # by tier; "*" is every other tier
+    horizon_s: Seconds | None = None
+    concurrency: int | None = Field(default=None, ge=1)
+    seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Scenario":
+        closed = isinstance(self.workload.arrivals, Closed)
+        if closed != (self.concurrency is not None):
+            raise ValueError("concurrency is given with closed arrivals, and only there")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("the same seed twice is the same run twice; seeds differ")
+        if any(seed < 0 for seed in self.seeds):
+            raise ValueError("a seed is at least 0")
+        return self
+
+    @property
+    def slo_by_tier(self) -> dict[str, Slo]:
+        return {tier: spec.as_slo() for tier, spec in self.slo.items()}
+
+
+def profile_path(text: str, base: Path, shipped: Path) -> Path:
+    """A file relative to the scenario, or the name of a profile that ships."""
+    path = base / text
+    if path.is_file():
+        return path
+    named = shipped / f"{text}.json"
+    if "/" not in text and named.is_file():
+        return named
+    names = ", ".join(sorted(item.stem for item in shipped.glob("*.json"))) or "none"
+    raise UsageError(f"fleet.profile: {text!r} is no file here and no profile that ships ({names}); "
+                     "`workbench profile fit` writes one")
+
+
+def rules_for(profile: Profile, overrides: dict[str, Any]) -> Rules:
+    """The engine's batching as the profile states it (KV capacity included), with the scenario's overrides."""
+    stated = {"kv_blocks": profile.kv_blocks, "block_tok": profile.block_tok} | profile.rules
+    known = as_facts(from_facts(stated)).keys()
+    unknown = sorted(overrides.keys() - known)
+    if unknown:
+        raise UsageError(f"fleet.rules.{unknown[0]}: unknown here; known: {', '.join(sorted(known))}")
+    return from_facts(stated | overrides)
