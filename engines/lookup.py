@@ -46,7 +46,7 @@ def find(name: str) -> Engine:
 
 def require(engine: Engine) -> Engine:
     """The engine, if it can be launched here; else EngineNotAvailable, saying how to get it."""
-    if not engine.launches:
+    if not engine.usable:
         raise EngineNotAvailable(
             f"engine {engine.name!r} comes as endpoint: start it yourself and use engine 'openai' with its URL"
             f" (to get it: {engine.get})"

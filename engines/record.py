@@ -63,6 +63,6 @@ class Engine:
             return None
 
     @property
-    def launches(self) -> bool:
-        """Whether `launch` starts it (or it needs no starting)."""
+    def usable(self) -> bool:
+        """Whether `launch` starts it, or it needs no starting."""
         return self.argv is not None or self.place == "endpoint"

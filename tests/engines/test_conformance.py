@@ -98,6 +98,16 @@ def test_its_counters_move(engine: engines.Running) -> None:
     assert after["running"] == after["waiting"] == 0
 
 
+@pytest.mark.parametrize(("prompt", "out"), [(1, 1), (64, 3), (65, 1), (200, 5)])
+def test_a_long_prompt_is_cut_at_n_batch(engine: engines.Running, prompt: int, out: int) -> None:
+    n_batch = engine.facts["n_batch"].seen
+    before = engine.metrics()["iterations"]
+    body = {"prompt": [70 + prompt % 7] * prompt, "max_tokens": out, "ignore_eos": True, "cache_prompt": False}
+    post(engine, "/v1/completions", body)
+    # the iteration that ends the prompt gives the first token
+    assert engine.metrics()["iterations"] - before == -(-prompt // n_batch) + out - 1
+
+
 def test_rules_seen_are_rules_asked(engine: engines.Running) -> None:
     for name in ("slots", "n_batch", "n_ubatch", "ctx_per_slot_tok"):
         fact = engine.facts[name]

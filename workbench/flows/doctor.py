@@ -1,0 +1,136 @@
+"""What this machine and this installation can do: each finding with its remedy."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from workbench import __version__, paths
+from workbench.flows.engines import list_engines
+from workbench.flows.noise import measure
+from workbench.runlog.provenance import Machine
+
+Verdict = Literal["ok", "missing", "warning", "failed"]  # missing: optional and not here; failed: nothing works without
+OLDEST, NEWEST = (3, 11), (3, 13)
+LEAST_RAM_GIB, LEAST_DISK_GIB = 4.0, 2.0
+EXTRAS = {  # extra -> the distribution that shows it
+    "silicon": "aiconfigurator-core", "quality": "lm-eval", "hf": "transformers", "llama-cpp": "llama-cpp-python",
+    "onnx": "onnxruntime-genai", "distributed": "ray",
+}
+BASE = (
+    "simpy", "numpy", "pandas", "pyarrow", "scipy", "pydantic", "click", "rich", "matplotlib", "plotly", "jupyterlab",
+    "papermill", "jupytext", "nbconvert", "httpx", "uvloop", "httptools", "orjson", "xllamacpp", "gguf", "safetensors",
+    "tokenizers", "psutil",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `remedy` is empty where nothing needs doing."""
+
+    group: str
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+def examine() -> dict[str, Any]:
+    """Everything that `workbench doctor` tells; `ok` is False when something failed."""
+    looks = (_python, _machine, _packages, _extras, _engines, _tools, _data)
+    findings = [finding for look in looks for finding in look()]
+    return {"workbench": __version__, "ok": not any(item.verdict == "failed" for item in findings),
+            "findings": [asdict(item) for item in findings]}
+
+
+def _judge(good: bool, otherwise: Verdict, remedy: str) -> tuple[Verdict, str]:
+    return ("ok", "") if good else (otherwise, remedy)
+
+
+def _python() -> Iterator[Finding]:
+    here = sys.version_info[:2]
+    verdict, remedy = _judge(OLDEST <= here <= NEWEST, "failed", "use Python 3.11, 3.12 or 3.13")
+    yield Finding("system", "Python", verdict, platform.python_version(), remedy)
+    linux = platform.system() == "Linux" and platform.machine() == "x86_64"
+    verdict, remedy = _judge(linux, "failed", "the workbench is built for Linux on x86-64")
+    yield Finding("system", "OS", verdict, f"{Machine.here().os}, {platform.machine()}", remedy)
+
+
+def _machine() -> Iterator[Finding]:
+    import psutil
+
+    usable = len(os.sched_getaffinity(0))
+    machine = Machine.here()
+    verdict, remedy = _judge(usable >= 2, "warning", "one core for engine and client together: expect noise")
+    yield Finding("system", "cores", verdict, f"{usable} usable of {machine.cores} ({machine.cpu})", remedy)
+    free_gib = psutil.virtual_memory().available / 2**30
+    verdict, remedy = _judge(free_gib >= LEAST_RAM_GIB, "warning", f"free {LEAST_RAM_GIB:g} GiB, or use smaller models")
+    yield Finding("system", "memory", verdict, f"{free_gib:.1f} GiB free of {machine.ram_gib:g}", remedy)
+    disk_gib = shutil.disk_usage(paths.cache()).free / 2**30
+    verdict, remedy = _judge(disk_gib >= LEAST_DISK_GIB, "warning", "free some space, or set XDG_CACHE_HOME elsewhere")
+    yield Finding("system", "cache disk", verdict, f"{disk_gib:.1f} GiB free", remedy)
+    noise = measure()
+    verdict, remedy = _judge(noise.quiet, "warning", "stop other work before measuring, or take more repeats")
+    told = f"equal work varies by {noise.spread_frac:.0%} (p95 over median), {noise.waited_frac:.0%} of time not run"
+    yield Finding("system", "noise", verdict, told, remedy)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _packages() -> Iterator[Finding]:
+    absent = [name for name in BASE if _version(name) is None]
+    verdict, remedy = _judge(not absent, "failed", f"pip install {' '.join(absent)}")
+    yield Finding("packages", "base", verdict, f"{len(BASE) - len(absent)} of {len(BASE)}", remedy)
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, distribution in EXTRAS.items():
+        version = _version(distribution)
+        verdict, remedy = _judge(version is not None, "missing", f"pip install 'inference-workbench[{extra}]'")
+        yield Finding("extras", extra, verdict, f"{distribution} {version}" if version else "not installed", remedy)
+
+
+def _engines() -> Iterator[Finding]:
+    for item in list_engines():
+        verdict, remedy = _judge(item["installed"], "missing", item["get"])
+        found = item["version"] or "an endpoint of yours" if item["installed"] else "not installed here"
+        yield Finding("engines", item["name"], verdict, found, remedy)
+
+
+def _tools() -> Iterator[Finding]:
+    for name, use in {"git": "provenance names the commit", "redis-server": "limits shared between gateways"}.items():
+        verdict, remedy = _judge(shutil.which(name) is not None, "missing", f"apt-get install {name} ({use})")
+        yield Finding("tools", name, verdict, "found" if verdict == "ok" else "not found", remedy)
+    yield _sandbox()
+
+
+def _sandbox(run: Callable[..., Any] = subprocess.run) -> Finding:
+    """Whether code of strangers could be run here: bubblewrap must not only be there but work."""
+    if shutil.which("bwrap") is None:
+        return Finding("tools", "bwrap", "missing", "not found", "apt-get install bubblewrap (runs generated code)")
+    words = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "true"]
+    try:
+        works = run(words, capture_output=True, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        works = False
+    remedy = "allow user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04 denies them)"
+    verdict, remedy = _judge(works, "warning", remedy)
+    return Finding("tools", "bwrap", verdict, "works" if works else "found, but it is not allowed to work", remedy)
+
+
+def _data() -> Iterator[Finding]:
+    folder = paths.public_data()
+    given = os.environ.get("WORKBENCH_DATA", "")
+    verdict, remedy = _judge(folder is not None, "missing", "set WORKBENCH_DATA to the folder of public data (docs)")
+    found = "found" if folder else ("WORKBENCH_DATA names no folder" if given else "WORKBENCH_DATA is not set")
+    yield Finding("data", "public data", verdict, found, remedy)

@@ -1,0 +1,47 @@
+"""What engines there are, what of them is here, and how to get the rest."""
+
+from typing import Any
+
+from engines import NAMES, Engine, find
+from workbench.config import Settings
+
+WHERE = {
+    "base": "installed with the workbench",
+    "extra": "an extra of the workbench",
+    "own environment": "needs an environment of its own, drive it by engine openai",
+    "endpoint": "anything that runs already",
+}
+
+
+def list_engines() -> list[dict[str, Any]]:
+    """Every engine, in one dict each: name, title, installed, version, launches, missing, get."""
+    return [describe(find(name)) for name in NAMES]
+
+
+def describe(engine: Engine) -> dict[str, Any]:
+    version = engine.version()
+    here = version is not None or engine.place == "endpoint"
+    return {
+        "name": engine.name, "title": engine.title, "installed": here, "version": version,
+        "launches": engine.argv is not None, "missing": "" if here else (engine.distribution or engine.name),
+        "get": "" if here else engine.get,
+    }
+
+
+def show_engine(name: str) -> dict[str, Any]:
+    """All that is known of one engine, options with their defaults included. Raises UsageError."""
+    engine = find(name)
+    return {
+        **describe(engine), "get": engine.get, "place": engine.place, "place_means": WHERE[engine.place],
+        "formats": list(engine.formats), "quantisations": list(engine.quants),
+        "metrics": dict(engine.metrics), "note": engine.note, "options": options_of(engine.options),
+    }
+
+
+def options_of(kind: type[Settings]) -> list[dict[str, Any]]:
+    """Name, default and meaning of each option; `required` where there is no default."""
+    return [
+        {"name": name, "required": item.is_required(), "default": None if item.is_required() else item.default,
+         "meaning": item.description or ""}
+        for name, item in kind.model_fields.items()
+    ]
