@@ -22,6 +22,7 @@ class Stats:
     connects: int = 0
     reads: int = 0
     chunks: int = 0
+    races: int = 0  # requests that met a connection which the server was closing
 
 
 class Client:
@@ -36,6 +37,7 @@ class Client:
         self._zero_ns = perf_counter_ns()
         self._address: tuple[str, int] | None = None
         self._tls = ssl.create_default_context() if target.endpoint.tls else None
+        self._keeps = True  # until the server is seen to close connections that it said it would keep
         self.stats = Stats()
 
     def start_clock(self) -> int:
@@ -84,12 +86,28 @@ class Client:
         return connection
 
     def release(self, connection: Connection) -> None:
-        connection.idle_since_s = self._loop.time()
-        self._idle.append(connection)
+        if connection.served and not self._keeps:
+            connection.abort()
+        else:
+            connection.idle_since_s = self._loop.time()
+            self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
         if connection in self._idle:
             self._idle.remove(connection)
+            if connection.served and self._loop.time() - connection.idle_since_s < IDLE_LIMIT_S:
+                self._keeps = False
+
+    def again(self, exchange: Exchange) -> None:
+        """Send once more, on a connection of its own, what a closing connection never took."""
+        self.stats.races += 1
+        self._keeps = False
+        exchange.attempts += 1
+        for timer in exchange.timers:
+            timer.cancel()
+        exchange.timers.clear()
+        self._on_new_connection(exchange)
 
     def _fresh(self, connection: Connection) -> bool:
         fresh = connection.usable and self._loop.time() - connection.idle_since_s < IDLE_LIMIT_S
@@ -110,11 +128,14 @@ class Client:
             if self._fresh(connection):
                 self._send(connection, exchange)
                 return exchange.done
+        self._on_new_connection(exchange)
+        return exchange.done
+
+    def _on_new_connection(self, exchange: Exchange) -> None:
         self._busy[exchange] = None
         task = self._loop.create_task(self._connect_and_send(exchange))
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._connected(ended, exchange))
-        return exchange.done
 
     def _connected(self, task: "asyncio.Task[None]", exchange: Exchange) -> None:
         """Whatever went wrong on the way to the socket, the request has its row."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.bench.client import Client
 
 HEAD_LIMIT_BYTES = 1 << 16
+RACE_S = 1.0  # a close that crossed our request on the way is seen within this
 DONE_GRACE_S = 1.0  # a server that sends [DONE] and never ends the response is given this long
 
 
@@ -31,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self.transport: asyncio.Transport | None = None
         self.idle_since_s = 0.0
+        self.served = 0  # answers it has carried
 
     # asyncio's side
 
@@ -74,11 +76,22 @@ class Connection(asyncio.Protocol):
             return
         if exchange.status and (exchange.answer.complete or not exchange.streams) and error is None:
             self._finish(exchange.problem())  # the end of the connection is the end of the body
+        elif not exchange.status and self._went_away_unasked(exchange):
+            self._exchange = None
+            self._client.again(exchange)
         elif not exchange.status:
             self._finish("the connection was closed before an answer" + (f": {error}" if error else ""))
         else:
             why = f"the connection was lost: {error}" if error else exchange.problem()
             self._finish(None if exchange.answer.done and exchange.answer.at_ns else why)
+
+    def _went_away_unasked(self, exchange: Exchange) -> bool:
+        """Whether the server had closed a kept connection before it saw this request: no answer was begun.
+
+        Some promise to keep it and close it after each answer (llama.cpp 11549, when it streams).
+        """
+        soon = self._now_ns - (exchange.sent_ns or 0) < RACE_S * 1e9
+        return self.served > 0 and not self._head_bytes and soon and exchange.attempts == 1
 
     # httptools' side
 
@@ -118,6 +131,7 @@ class Connection(asyncio.Protocol):
             self._finish(self._problem)
             self.abort()
         elif self._ended:
+            self.served += 1
             self._finish(exchange.problem())
             if self._keep:
                 self._client.release(self)

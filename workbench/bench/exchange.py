@@ -22,6 +22,7 @@ class Exchange:
     content: bytes  # the whole HTTP request
     done: "asyncio.Future[Row]"
     sent_ns: int | None = None
+    attempts: int = 1
     status: int = 0
     streams: bool = False  # the answer says that it is an event stream
     kind: str = ""  # its content type
@@ -79,7 +80,7 @@ class Exchange:
             prompt_tok=answer.prompt_tok, cached_tok=answer.cached_tok, output_tok=answer.output_tok,
             intended_ns=plan.intended_ns, sent_ns=self.sent_ns, end_ns=end_ns, outcome=outcome, error=error,
             first_token_ns=times[0] if times else None, last_token_ns=times[-1] if times else None,
-            chunk_ns=times or None, chunk_tok=answer.chunk_tok(),
+            chunk_ns=times or None, chunk_tok=answer.chunk_tok(), attempts=self.attempts,
         )
 
 

@@ -14,6 +14,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -122,9 +123,7 @@ async def _measure(
     _write(writer, rows, written)
     return judge(rows, lag.late_ns, cpu_frac, plan.limits) | {
         "stopped": stopped, "started_at_utc": started_at_utc, "zero_monotonic_ns": zero_ns,
-        "connects": client.stats.connects, "reads": client.stats.reads, "chunks": client.stats.chunks,
-        "cpu_us_per_chunk": round(cpu_frac * client.clock() / 1e3 / client.stats.chunks, 2)
-        if client.stats.chunks else None,
+        **asdict(client.stats),
     }
 
 

@@ -1,0 +1,141 @@
+"""`workbench bench`: one workload on one endpoint or one of our engines, into a run log and its summary."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench import paths
+from workbench.bench.lengths import obtained
+from workbench.bench.run import run
+from workbench.bench.target import Target
+from workbench.errors import UsageError
+from workbench.files import write_json
+from workbench.flows.bench_prompts import Made, calibrated, check, exact, none_succeeded
+from workbench.flows.bench_spec import BenchSpec, EngineSpec, TargetSpec
+from workbench.metrics import summarise
+from workbench.runlog.provenance import Provenance, collect
+from workbench.runlog.schema import Planned
+from workbench.runlog.table import RunLog, read
+from workbench.workload.draw import draw
+
+LOG, SUMMARY = "run.parquet", "summary.json"
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Benched:
+    """A finished run: its log, its folder, and the summary that lies beside it."""
+
+    log: RunLog
+    folder: Path
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """Where to send, what, and what is known of who answers."""
+
+    target: Target
+    made: Made
+    provenance: Provenance
+
+
+def default_folder() -> Path:
+    return paths.runs() / f"bench-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def bench(
+    spec: BenchSpec, folder: Path, *, base: Path | None = None, config_text: str = "",
+    on_progress: OnProgress | None = None, note: Callable[[str], None] = lambda _: None,
+) -> Benched:
+    """Measure into `folder`; on Ctrl-C what was measured is kept there and KeyboardInterrupt goes on.
+
+    `base` is the folder to which file names in the workload are relative. Raises Failure when nothing succeeded.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already; choose another with --out")
+    schedule = draw(spec.workload, spec.seed, base=base)
+    if spec.target is not None:
+        ready = _on_endpoint(spec.target, schedule, folder, base or Path.cwd())
+    else:
+        ready = _on_engine(spec, schedule, folder)
+    with ready as found:
+        provenance = _described(found.provenance, spec, found.made, config_text)
+        try:
+            log = run(
+                found.target, schedule, found.made.prompts, folder / LOG, provenance, concurrency=spec.concurrency,
+                on_progress=on_progress,
+            )
+        except KeyboardInterrupt:
+            _keep(folder, found.made, note)
+            raise
+    summary = _summarised(log, found.made, folder)
+    none_succeeded(log, found.target.url, folder)
+    return Benched(log, folder, summary)
+
+
+@contextmanager
+def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, base: Path) -> Iterator[_Ready]:
+    target = given.target()
+    provenance = collect("real", engine="openai", model=given.model)
+    tokenizer = base / given.tokenizer if given.tokenizer else None
+    if tokenizer is not None and given.api == "completions":
+        made = exact(schedule, tokenizer)
+        check(target, made.prompts[0], folder, provenance)
+    else:
+        made = calibrated(target, schedule, tokenizer, folder, provenance)
+    yield _Ready(target, made, provenance)
+
+
+@contextmanager
+def _on_engine(spec: BenchSpec, schedule: Sequence[Planned], folder: Path) -> Iterator[_Ready]:
+    from engines import facts_as_dict, launch
+    from workbench.models import find
+
+    assert spec.engine is not None
+    given: EngineSpec = spec.engine
+    model = find(given.model, given.quant)
+    made = exact(schedule, model.tokenizer_path)
+    with launch(given.name, model, given.options, log_dir=folder / "logs") as running:
+        kv = running.facts.get("kv_type")
+        provenance = collect(
+            "real", engine=given.name, engine_facts=facts_as_dict(running.facts), model=model.name, quant=model.quant,
+            kv_type=str((kv.seen or kv.asked or "") if kv else ""), weights_id=model.weights_id,
+            grown_from=model.grown_from or "",
+        )
+        target = Target(
+            url=running.url, model=running.model_name, api_key=running.api_key, timeout_s=given.timeout_s,
+            extra_body={"cache_prompt": False}, ignore_eos=True,
+        )
+        yield _Ready(target, made, provenance)
+
+
+def _described(known: Provenance, spec: BenchSpec, made: Made, config_text: str) -> Provenance:
+    """What was known of the endpoint, with the workload, the seeds and the configuration."""
+    text = collect("real", config_text=config_text)
+    workload = spec.workload.model_dump(mode="json", exclude_none=True)
+    return replace(
+        known, seeds={"workload": spec.seed, "prompts": made.salt}, config_text=text.config_text,
+        config_sha256=text.config_sha256,
+        workload={"role": "live", "concurrency": spec.concurrency, "lengths": made.how, **workload},
+    )
+
+
+def _summarised(log: RunLog, made: Made, folder: Path) -> dict[str, Any]:
+    summary = summarise(log) | {
+        "client": log.provenance.client, "lengths": made.how | obtained(log.counted.rows()),
+        "run": paths.shown(folder / LOG),
+    }
+    write_json(folder / SUMMARY, summary)
+    return summary
+
+
+def _keep(folder: Path, made: Made, note: Callable[[str], None]) -> None:
+    """After an interruption: summarise what there is and say where it lies."""
+    if (folder / LOG).exists():
+        log = read(folder / LOG)
+        _summarised(log, made, folder)
+        note(f"kept {len(log) - log.outcomes()['unfinished']} of {len(log)} requests in {paths.shown(folder / LOG)}")

@@ -1,0 +1,100 @@
+"""Prompts of the lengths asked for: exact where the tokenizer is known, calibrated on the server's usage where not."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from workbench.bench.lengths import calibrate
+from workbench.bench.request import Prompt
+from workbench.bench.run import run
+from workbench.bench.target import Target
+from workbench.errors import Failure
+from workbench.models.tokenizer import load
+from workbench.runlog.provenance import Provenance
+from workbench.runlog.schema import Planned
+from workbench.runlog.table import RunLog
+from workbench.workload.prompts import WORDS, Prompts
+
+PROBE_REQUEST = 1 << 32  # probes draw their salts far from those of the run
+PROBE_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The prompts, their salt, and how their lengths were arrived at."""
+
+    prompts: Sequence[Prompt]
+    salt: int
+    how: dict[str, Any]
+
+
+def exact(schedule: Sequence[Planned], tokenizer: Path | None, salt: int | None = None) -> Made:
+    """Token ids of exactly the length asked for."""
+    source = Prompts(load(tokenizer), salt=salt)
+    return Made(source.for_schedule(schedule, "ids"), source.salt, {"method": "token ids of the tokenizer given"})
+
+
+def calibrated(
+    target: Target, schedule: Sequence[Planned], tokenizer: Path | None, folder: Path, provenance: Provenance
+) -> Made:
+    """Text whose length was tried out on the endpoint; an endpoint that answers no probe is a Failure."""
+    source = Prompts(load(tokenizer) if tokenizer else None)
+    make: Callable[[int, int], str] = source.text if tokenizer else partial(_words, source)
+    probe = _Probe(target, make, folder / "probes", provenance)
+    found = calibrate(probe, [planned.asked_prompt_tok for planned in schedule])
+    shutil.rmtree(folder / "probes")  # all went well: only a failure is worth keeping
+    what = "text by the tokenizer given" if tokenizer else "words"
+    if found is None:
+        prompts = [make(planned.asked_prompt_tok, i) for i, planned in enumerate(schedule)]
+        how = {"method": f"{what}, not calibrated: the server reports no usage"}
+    else:
+        prompts = [make(found.curve.units_for(planned.asked_prompt_tok), i) for i, planned in enumerate(schedule)]
+        how = {"method": f"{what}, calibrated on the server's usage", **found.as_dict()}
+    return Made(prompts, source.salt, how)
+
+
+def _words(source: Prompts, n_words: int, request: int) -> str:
+    """The salt and then always the same words, so that prompts of as many words have nearly as many tokens."""
+    return " ".join([source.words(1, request), *islice(cycle(WORDS), n_words - 1)])
+
+
+def check(target: Target, prompt: Prompt, folder: Path, provenance: Provenance) -> None:
+    """One request, so that an endpoint that cannot answer is known before the run begins."""
+    _Probe(target, lambda *_: prompt, folder / "probes", provenance)([1])
+    shutil.rmtree(folder / "probes")
+
+
+@dataclass(slots=True)
+class _Probe:
+    """Sends prompts of so many units and reads the lengths that the server counted."""
+
+    target: Target
+    make: Callable[[int, int], Prompt]
+    folder: Path
+    provenance: Provenance
+    sent: int = 0
+
+    def __call__(self, units: Sequence[int]) -> list[int | None]:
+        numbers = range(self.sent, self.sent + len(units))
+        self.sent += len(units)
+        schedule = [Planned(f"probe{number}", None, unit, 2) for number, unit in zip(numbers, units, strict=True)]
+        prompts = [self.make(unit, PROBE_REQUEST + number) for number, unit in zip(numbers, units, strict=True)]
+        target = replace(self.target, timeout_s=min(self.target.timeout_s, PROBE_TIMEOUT_S))
+        final = self.folder / f"probe-{numbers[0]}.parquet"
+        log = run(target, schedule, prompts, final, self.provenance, concurrency=1)
+        none_succeeded(log, target.url, self.folder)
+        return [row.prompt_tok for row in log.rows()]
+
+
+def none_succeeded(log: RunLog, url: str, kept: Path) -> None:
+    """Raises Failure, with the commonest reason, where no request ended ok."""
+    if log.outcomes()["ok"] == 0:
+        reasons = Counter(str(error) for error in log.text("error") if error)
+        raise Failure(
+            f"{url}: none of {len(log)} requests succeeded: {reasons.most_common(1)[0][0]}; the log is kept in {kept}"
+        )
