@@ -76,8 +76,9 @@ def from_facts(facts: Mapping[str, Any]) -> Rules:
 
 
 def as_facts(rules: Rules) -> dict[str, Any]:
-    """Plain values, such that `from_facts(as_facts(rules)) == rules`."""
-    return {"engine": rules.engine} | {key: getattr(rules, key) for key in rules.__dataclass_fields__}
+    """Plain JSON values, such that `from_facts(as_facts(rules)) == rules`."""
+    values = {key: getattr(rules, key) for key in rules.__dataclass_fields__}
+    return {"engine": rules.engine} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def _seen(fact: Any) -> Any:

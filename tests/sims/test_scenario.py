@@ -1,0 +1,210 @@
+"""Scenario files, `sim run`, and what it writes; every shipped scenario and the example run as they are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sims.cost import apportion, fleet_pusd
+from sims.rules import LlamaCppRules, VllmRules
+from sims.scenario import Scenario, profile_path, rules_for
+from workbench import paths
+from workbench.cli.sim import group
+from workbench.config import parse
+from workbench.control.journal import Journal, first_difference
+from workbench.errors import UsageError
+from workbench.flows.sim import run_scenario, unstable
+from workbench.profile.model import Linear
+from workbench.profile.profile import Profile, write
+from workbench.runlog.table import read
+
+SHIPPED = [*sorted(paths.data("scenarios").glob("*.toml")), paths.data("examples") / "scenario.toml"]
+SMALL = """
+title = "small"
+seeds = [3, 4]
+[workload]
+requests = 40
+warmup_requests = 5
+arrivals = { kind = "poisson", rate_per_s = 100.0 }
+prompt_tok = { kind = "fixed", tok = 50 }
+output_tok = { kind = "fixed", tok = 10 }
+[fleet]
+profile = "p.json"
+replicas = 2
+price_usd_per_hour = 1.0
+[policies]
+queue = "shortest_first"
+router = { name = "round_robin" }
+window = 2
+[slo.standard]
+ttft_s = 0.1
+"""
+
+
+def profile(**more: Any) -> Profile:
+    """10 ms a step, 0.1 ms a prompt token, 1 ms a decode."""
+    model = Linear(coefficients_fs={"step": 10 * 10**12, "prefill_tok": 10**11, "decode_n": 10**12})
+    return Profile.model_validate({"source": "measured", "model": model.model_dump()} | more)
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    write(profile(rules={"engine": "llama.cpp", "slots": 2}), tmp_path / "p.json")
+    (tmp_path / "s.toml").write_text(SMALL)
+    return tmp_path / "s.toml"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_scenario_runs(path: Path, tmp_path: Path) -> None:
+    found = run_scenario(path, tmp_path / "out", seed=1)
+    assert found["outcomes"]["ok"] == found["requests"]
+    assert found["sim"]["warning"] is None
+    assert path.read_text().startswith("# ")
+
+
+def test_a_run_writes_log_journal_and_summary(scenario: Path, tmp_path: Path) -> None:
+    found = run_scenario(scenario, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "seed-3.journal.jsonl", "seed-3.parquet", "seed-4.journal.jsonl", "seed-4.parquet", "summary.json"]
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == found
+    log = read(tmp_path / "out/seed-3.parquet")
+    assert (log.world, len(log), log.provenance.seeds) == ("simulated", 40, {"schedule": 3})
+    assert log.provenance.profile_sha256 == found["basis"]["profile_sha256"] != ""
+    journal = Journal.parse((tmp_path / "out/seed-4.journal.jsonl").read_text().splitlines())
+    assert journal.setup.queue == "shortest_first"
+    assert first_difference(journal) is None
+    first, second = found["runs"]
+    mean = found["metrics"]["ttft_s"]["mean"]
+    assert mean["simulated"] == pytest.approx(
+        sum(item["metrics"]["ttft_s"]["mean"]["simulated"] for item in (first, second)) / 2)
+    assert mean["low"] < mean["simulated"] < mean["high"]
+    assert found["metrics"]["ttft_s"]["n"] == {"simulated": 70}
+    assert found["metrics"]["error_frac"]["value"]["high"] <= 1.0
+    assert first["sim"]["cost_usd"] == pytest.approx(2 * first["sim"]["duration_s"] / 3600, rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same_log_and_another_does_not(scenario: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        run_scenario(scenario, tmp_path / name, seed=seed)
+    a, b, c = (read(tmp_path / name / f"seed-{seed}.parquet").table for name, seed in (("a", 3), ("b", 3), ("c", 4)))
+    assert a.equals(b)
+    assert not a.equals(c)
+
+
+def test_overload_is_named_and_ends_at_the_horizon(scenario: Path, tmp_path: Path) -> None:
+    scenario.write_text("horizon_s = 1.0\n" + SMALL.replace("requests = 40", "requests = 400"))
+    found = run_scenario(scenario, tmp_path / "out", seed=3)
+    assert found["sim"]["warning"].startswith("unstable: arrival rate ")
+    assert found["sim"]["duration_s"] == 1.0
+    assert found["outcomes"]["unfinished"] > 0
+    assert sum(found["outcomes"].values()) == found["requests"] == 395
+
+
+def test_unstable_says_by_how_much() -> None:
+    assert unstable(2.6, 2.0) is not None
+    assert "1.3x the saturation rate (2.6 against 2 requests/s)" in str(unstable(2.6, 2.0))
+    assert unstable(1.9, 2.0) is None
+    assert unstable(None, 2.0) is None
+    assert unstable(2.0, None) is None
+
+
+def test_a_closed_loop_from_a_file(scenario: Path, tmp_path: Path) -> None:
+    text = SMALL.replace('{ kind = "poisson", rate_per_s = 100.0 }', '{ kind = "closed" }')
+    scenario.write_text("concurrency = 3\n" + text)
+    found = run_scenario(scenario, tmp_path / "out")
+    assert found["outcomes"]["ok"] == found["requests"]
+    assert found["sim"]["load_frac"] is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[policies]", "[polices]", "did you mean 'policies'"),
+        ('"shortest_first"', '"shortest"', "policies: queue 'shortest' is unknown"),
+        ('{ name = "round_robin" }', '{ name = "round_robin", parameters = { k = 1 } }', "parameter 'k' is unknown"),
+        ("window = 2", "window = 0", "policies.window"),
+        ("replicas = 2", "replicas = 0", "fleet.replicas"),
+        ("price_usd_per_hour = 1.0", "price_usd_per_hour = -1.0", "fleet.price_usd_per_hour"),
+        ("rate_per_s = 100.0", "rate_per_s = -1.0", "rate_per_s"),
+        ("requests = 40", "requests = 0", "requests"),
+        ("seeds = [3, 4]", "seeds = [3, 3]", "the same seed twice"),
+        ("seeds = [3, 4]", "seeds = [-3]", "a seed is at least 0"),
+        ("seeds = [3, 4]", "concurrency = 2", "concurrency is given with closed arrivals"),
+        ('"p.json"', '"q.json"', "no profile that ships"),
+        ("replicas = 2", "rules = { slot = 3 }", "fleet.rules.slot: unknown here"),
+        ("replicas = 2", "rules = { slots = 0 }", "slots is 0"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_leaves_nothing(
+    scenario: Path, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert old in SMALL
+    scenario.write_text(SMALL.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        run_scenario(scenario, tmp_path / "out")
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_rules_come_from_the_profile_kv_included() -> None:
+    found = profile(rules={"engine": "vllm", "max_num_seqs": 8}, kv_blocks=99, block_tok=32)
+    assert rules_for(found, {}) == VllmRules(max_num_seqs=8, kv_blocks=99, block_tok=32)
+    assert rules_for(found, {"kv_blocks": 10}) == VllmRules(max_num_seqs=8, kv_blocks=10, block_tok=32)
+    assert rules_for(profile(), {"slots": 8}) == LlamaCppRules(slots=8)
+
+
+def test_a_profile_is_a_file_here_or_one_that_ships(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").touch()
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped/one.json").touch()
+    assert profile_path("mine.json", tmp_path, tmp_path / "shipped") == tmp_path / "mine.json"
+    assert profile_path("one", tmp_path, tmp_path / "shipped") == tmp_path / "shipped/one.json"
+    with pytest.raises(UsageError, match=r"no profile that ships \(one\)"):
+        profile_path("two", tmp_path, tmp_path / "shipped")
+
+
+def test_the_command_prints_one_json_object_or_a_table(scenario: Path, tmp_path: Path) -> None:
+    asked = [str(scenario), "--out", str(tmp_path / "out"), "--seed", "5"]
+    done = CliRunner().invoke(group, ["run", *asked, "--json"])
+    found = json.loads(done.stdout)
+    assert (found["kind"], found["seeds"]) == ("workbench.simulation", [5])
+    assert found["metrics"]["e2e_s"]["mean"]["simulated"] > 0
+    assert "no measured range" in done.stderr
+    shown = CliRunner().invoke(group, ["run", *asked])
+    assert "router round_robin" in shown.stdout
+    assert "busy" in shown.stdout
+
+
+def test_a_profile_asked_outside_its_range_is_said(scenario: Path, tmp_path: Path) -> None:
+    ranges = {"regions": {"decode": 5, "prefill": 5, "mixed": 5}, "bounds": {"decode_n": {"low": 1, "high": 1}}}
+    write(profile(rules={"engine": "llama.cpp", "slots": 2}, ranges=ranges), tmp_path / "p.json")
+    done = CliRunner().invoke(group, ["run", str(scenario), "--out", str(tmp_path / "out"), "--seed", "5"])
+    assert "outside the range" in done.stderr
+    assert "decode_n" in done.stderr
+
+
+def test_runs_of_one_second_get_folders_of_their_own(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = {run_scenario(scenario, seed=1)["out"] for _ in range(3)}
+    assert len(folders) == 3
+    assert all(folder.startswith("runs/sim-") for folder in folders)
+
+
+def test_scenario_defaults_are_one_replica_fcfs() -> None:
+    text = SMALL[: SMALL.index("replicas")] + ""
+    found = parse(Scenario, text, "x.toml")
+    assert (found.policies.queue.name, found.policies.router.name, found.policies.window) == (
+        "fcfs", "least_loaded", None)
+    assert found.fleet.replicas == 1
+
+
+def test_cost_parts_add_up_by_largest_remainder() -> None:
+    assert apportion(10, [1, 1, 1]) == [4, 3, 3]
+    assert apportion(100, [0, 1, 2]) == [0, 33, 67]
+    assert apportion(7, [0, 0]) == [0, 0]
+    assert fleet_pusd(3.6, 2, 1_000_000_000) == 2 * 10**9
