@@ -1,20 +1,25 @@
-"""One model for every engine test, and the few helpers that several of them need."""
+"""One model and two engines for every test here."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gguf_model import write_model
 
 import engines
+from workbench.models import ModelFile, find
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Llama that answers in ASCII: engines are tested here, not models."""
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    write_model(path)
-    return path
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    """The model that ships, converted into a cache of this test run's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return find("tiny", "Q8_0")
+
+
+@pytest.fixture(scope="session")
+def model(shipped: ModelFile) -> Path:
+    return shipped.path
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from client import post
 
 import engines
 from engines.llama_cpp.options import LlamaCppOptions
 from workbench.errors import ConfigError, Failure, UsageError
+from workbench.models import ModelFile
 
 
 def test_facts_asked_are_facts_seen(llama: engines.Running) -> None:
@@ -27,9 +29,9 @@ def test_facts_asked_are_facts_seen(llama: engines.Running) -> None:
 
 
 def test_a_fact_that_differs_is_shown_as_it_is(model: Path, tmp_path: Path) -> None:
-    options = {"ctx_per_slot_tok": 4096, "slots": 1, "kv_type": "q8_0", "kv_unified": True}
+    options = {"ctx_per_slot_tok": 8192, "slots": 1, "kv_type": "q8_0", "kv_unified": True}
     with engines.launch("llama.cpp", model, options, log_dir=tmp_path) as running:
-        assert running.facts["ctx_per_slot_tok"] == engines.Fact(4096, 1024, "/slots")  # the model declares 1,024
+        assert running.facts["ctx_per_slot_tok"] == engines.Fact(8192, 4096, "/slots")  # the model declares 4,096
         assert running.facts["kv_type"].seen == "q8_0"
         assert running.facts["kv_unified"].seen is True
 
@@ -92,6 +94,15 @@ def test_requests_move_its_counters(llama: engines.Running) -> None:
     assert not any("print_timing" in line for line in llama.log_tail(50))  # quiet once it serves
 
 
+def test_a_model_file_keeps_its_name_and_answers(shipped: ModelFile, tmp_path: Path) -> None:
+    with engines.launch("llama.cpp", shipped, {}, log_dir=tmp_path) as running:
+        assert running.model_name == "tiny"
+        body = {"messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 8}
+        answer = post(running, "/v1/chat/completions", body).json()
+        assert answer["model"] == "tiny"
+        assert answer["choices"][0]["message"]["content"]
+
+
 def test_many_warm_connections_do_not_starve_it(llama: engines.Running) -> None:
     address = (httpx.URL(llama.url).host, httpx.URL(llama.url).port or 0)
     idle = [socket.create_connection(address) for _ in range(30)]
@@ -115,7 +126,7 @@ def test_stop_leaves_nothing_and_may_be_called_twice(model: Path, tmp_path: Path
 
 def test_a_corrupt_model_is_one_line_with_the_engines_words(model: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
-    broken.write_bytes(model.read_bytes()[:30_000])
+    broken.write_bytes(model.read_bytes()[:-1000])
     with pytest.raises(Failure, match=r"ended at start \(exit code 1\).*not within the file bounds") as caught:
         engines.launch("llama.cpp", broken, {}, log_dir=tmp_path)
     assert "\n" not in str(caught.value)
