@@ -6,14 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from workbench.files import write_json
+from workbench.errors import UsageError
+from workbench.files import write_json, write_text
 from workbench.flows import calibrate
 from workbench.flows.fit import fit_profile
 from workbench.flows.measure import Measurement, measure
+from workbench.flows.plan import plan_file
 from workbench.flows.rates import rate_for_busy
 from workbench.flows.validate import validate
 from workbench.models.shipped import ModelFile, find
+from workbench.paths import reports as default_reports
+from workbench.paths import runs, shown
 from workbench.profile.profile import Profile
+from workbench.report import runner
+from workbench.report.runner import ReportRun
+from workbench.runlog.provenance import now_utc
 
 MODEL = "tiny-27m"
 QUANTS = ("Q4_0", "Q8_0", "F16")
@@ -23,6 +30,32 @@ OPTIONS = {"slots": 4, "threads": 1, "n_batch": 512}
 LIVE_BUSY = (0.35, 0.65)  # low and middle load for calibration
 HELD_OUT_BUSY = 0.6
 SEED = 20_260
+PLAN = """\
+# The demo's decision. Change a line and ask again: workbench plan plan.toml
+title = "A small assistant: which quantisation, how many replicas, at what cost?"
+
+[workload]
+requests = 240
+warmup_requests = 24
+arrivals = { kind = "poisson", rate_per_s = 12.0 }
+prompt_tok = { kind = "lognormal", mean_tok = 100, sigma = 0.6, min_tok = 8, max_tok = 1000 }
+output_tok = { kind = "lognormal", mean_tok = 40, sigma = 0.5, min_tok = 2, max_tok = 200 }
+
+[slo]
+ttft_s = 1.0
+tpot_s = 0.025
+attainment_frac = 0.95
+
+[api]
+name = "deepinfra-llama-3.1-8b"
+"""
+CANDIDATE = """
+[[candidate]]
+name = "{quant}"
+profile = "{quant}/profile.json"
+machine = "digitalocean-2vcpu-8gb"
+replicas_per_machine = 2  # one engine thread each
+"""
 
 
 class Bar(Protocol):
@@ -42,6 +75,24 @@ class Pace:
     held_out_s: float = 16.0
 
 
+FULL = Pace()
+QUICK = Pace(live_s=3.0, held_out_s=3.0)
+
+
+def run_demo(
+    out: Path | None, reports: Path | None, progress: Progress, *, seed: int | None = None, quick: bool = False
+) -> dict[str, Any]:
+    """`workbench demo`. A folder that is there already is refused: nothing stale is reused, nothing lost."""
+    folder = out or runs() / f"demo-{now_utc().replace('-', '').replace(':', '')}"
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: is there already; name an empty folder with --out")
+    demo = Demo(
+        folder, progress, pace=QUICK if quick else FULL, seed=SEED if seed is None else seed,
+        quants=(REPEATED,) if quick else QUANTS,
+    )
+    return demo.run(reports or default_reports())
+
+
 @dataclass
 class Demo:
     """What the steps share. Every step writes its files as it goes, so an interruption keeps what was measured."""
@@ -54,13 +105,18 @@ class Demo:
     profiles: dict[str, Profile] = field(default_factory=dict)
     held_out: dict[str, list[Path]] = field(default_factory=dict)
 
-    def run(self) -> dict[str, Any]:
+    def run(self, reports: Path) -> dict[str, Any]:
         """All steps; returns where everything is and what came out."""
         models = self.prepare()
         for quant in self.quants:
             self.measure_and_fit(quant, models[quant])
         validation = self.validate()
-        return {"folder": self.folder, "validation": validation}
+        plan = self.plan()
+        report = self.report(reports)
+        return {
+            "kind": "workbench.demo", "schema": 1, "folder": shown(self.folder), "report": shown(report.html),
+            "validation": validation, "plan": plan, "results": report.results,
+        }
 
     def prepare(self) -> dict[str, ModelFile]:
         """The shipped model, grown, in each quantisation (cached)."""
@@ -91,6 +147,20 @@ class Demo:
                 found.append(validate(self.profiles[quant], self.held_out[quant]))
                 bar.update(done + 1)
         write_json(self.folder / "validation.json", {"kind": "workbench.validations", "schema": 1, "items": found})
+        return found
+
+    def plan(self) -> dict[str, Any]:
+        """The decision: the plan file is written beside its answer, to be changed and asked again."""
+        write_text(self.folder / "plan.toml", PLAN + "".join(CANDIDATE.format(quant=quant) for quant in self.quants))
+        with self.progress(len(self.quants), "plan: simulate fleets of each quantisation") as bar:
+            done = iter(range(len(self.quants)))
+            return plan_file(self.folder / "plan.toml", self.folder, on_candidate=lambda _name: bar.update(next(done)))
+
+    def report(self, reports: Path) -> ReportRun:
+        """The capacity notebook on this folder's results, as one offline HTML file."""
+        with self.progress(1, "report: run the capacity notebook") as bar:
+            found = runner.run("capacity", {}, inputs=self.folder, out=reports)
+            bar.update(1)
         return found
 
     def _traffic(self, quant: str, rough: Profile) -> Iterator[Measurement]:
