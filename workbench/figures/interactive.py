@@ -26,7 +26,8 @@ def figure(chart: Chart) -> go.Figure:
         _panel(fig, panel, column, seen)
     fig.update_layout(
         template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},
-        legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group",
+        legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group", scattermode="group",
+        scattergap=0.6,
     )
     fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8)
     if chart.categories:
@@ -62,6 +63,7 @@ def _trace(series: Series, name: str, *, show: bool) -> Any:
         return go.Bar(**shared, marker={"color": colour})
     marker = {"color": colour, "size": 9, "symbol": _SYMBOLS.get(series.origin, "square")}
     mode = "lines+markers" if series.kind == "line" else "markers"
+    shared |= {"offsetgroup": name} if series.kind == "points" else {}
     return go.Scatter(**shared, mode=mode, marker=marker, line={"color": colour, "width": 2})
 
 

@@ -1,10 +1,12 @@
 """A table as data, shown as HTML in reports and as Markdown in the gallery; every cell is escaped."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.figures import escape
 
+MIME = "application/vnd.workbench.table+json"
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -35,9 +37,14 @@ class Table:
         ]
         return "\n".join(text) + (f"\n\n*{escape.markdown(self.caption)}*" if self.caption else "")
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    @staticmethod
+    def from_dict(raw: Mapping[str, Any]) -> "Table":
+        return Table(tuple(raw["columns"]), tuple(tuple(row) for row in raw["rows"]), raw["caption"])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         plain = "\n".join("  ".join(row) for row in [self.columns, *self.rows])
-        return {"text/html": self.as_html(), "text/markdown": self.as_markdown(), "text/plain": escape.plain(plain)}
+        return {MIME: asdict(self), "text/html": self.as_html(), "text/markdown": self.as_markdown(),
+                "text/plain": escape.plain(plain)}
 
 
 def _cell(text: str, *, first: bool) -> str:

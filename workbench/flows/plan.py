@@ -168,7 +168,6 @@ def _answer(chosen: dict[str, Any] | None, found: list[dict[str, Any]], load: Lo
             f"{cost['usd_per_hour']:.3g} USD/h, {cost['usd_per_million_output_tok']:.3g} USD per million output tokens "
             "(simulated)")
     if chosen["break_even"] is not None:
-        cheaper = chosen["break_even"]["self_hosting_is_cheaper"]
-        text += f"; the API would take {chosen['break_even']['api_usd_per_hour']:.3g} USD/h, so it is " + (
-            "dearer" if cheaper else "cheaper")
+        more = "more" if chosen["break_even"]["self_hosting_is_cheaper"] else "not more"
+        text += f"; the API would charge {chosen['break_even']['api_usd_per_hour']:.3g} USD/h, {more}"
     return text + "."

@@ -1,0 +1,91 @@
+"""`workbench plan`: replicas, candidate and cost for a load and an SLO."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.cli.common import emit, escape, json_option, note
+
+
+@click.command()
+@click.argument("plan_path", metavar="PLAN.toml", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None,
+              help="Folder for plan.json (default: runs/plan-TIME).")
+@json_option
+def command(plan_path: Path, out: Path | None, as_json: bool) -> None:
+    """Find the fewest replicas that keep the SLO at the load, for each candidate, and what they cost.
+
+    Found by simulation on the candidates' profiles, on the same requests for each; beside it stands what
+    dividing the load by peak throughput would have said. `workbench init plan` writes a commented example.
+
+    \b
+    Example:
+      workbench init plan && workbench plan plan.toml
+    """
+    from datetime import UTC, datetime
+
+    from workbench.flows.plan import plan_file
+    from workbench.paths import runs, shown
+
+    folder = out or runs() / f"plan-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    found = plan_file(plan_path, folder, on_candidate=lambda name: note(f"simulate candidate {name} ..."))
+    emit(found, as_json, lambda: _text(found, shown(folder / "plan.json")))
+
+
+def plan_table(found: dict[str, Any]) -> Any:
+    """One row a candidate, then why some failed, the break-even and the answer."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("candidate", "replicas", "divided says", "inside the SLO", "p95 TTFT", "p95 TPOT", "USD/h",
+                  "USD per 1M input", "1M output", "1M total", "one replica carries", box=None, padding=(0, 1))
+    for item in found["candidates"]:
+        table.add_row(*_row(item))
+    lines = [f"{escape(item['name'])}: {escape(item['why_not'])}" for item in found["candidates"] if item["why_not"]]
+    lines += _prices(found)
+    return Group(table, "", *lines, escape(found["answer"]))
+
+
+def _row(item: dict[str, Any]) -> list[str]:
+    from workbench.cli.tables import number
+
+    knee, divided = item["knee"], item["divided"]["replicas"]
+    head = [escape(item["name"]), str(item["replicas"] or "none"), str(divided or "n/a")]
+    carries = f"{knee['rate_rps']:.3g} requests/s" if knee else "n/a"
+    if item["at_load"] is None:
+        return [*head, "", "", "", "", "", "", "", carries]
+    held, cost, p95 = item["at_load"]["attainment_frac"], item["cost"], item["at_load"]["p95"]
+    return [
+        *head, f"{held['mean']:.1%} ({held['low']:.1%} to {held['high']:.1%})",
+        number(p95["ttft_s"], "s"), number(p95["tpot_s"], "s"), f"{cost['usd_per_hour']:.3g}",
+        *(_usd(cost[f"usd_per_million_{which}_tok"]) for which in ("input", "output", "total")), carries,
+    ]
+
+
+def _prices(found: dict[str, Any]) -> list[str]:
+    """Break-even of the choice, and a warning for every price that is over a year old."""
+    lines = []
+    chosen = found["choice"]
+    if chosen and chosen["break_even"] and chosen["break_even"]["rate_rps"] is not None:
+        even = chosen["break_even"]
+        beyond = " (more than this fleet carries)" if even["reachable"] is False else ""
+        lines.append(
+            f"Break-even with {escape(found['api']['name'])}: {even['rate_rps']:.3g} requests/s, "
+            f"{even['monthly_total_tok']:.3g} tokens a month{beyond}; below it the API is cheaper."
+        )
+    rows = [item["machine"] for item in found["candidates"]] + ([found["api"]] if found["api"] else [])
+    stale = dict.fromkeys(f"{row['name']} ({row['as_of']})" for row in rows if row["stale"])
+    if stale:
+        lines.append(f"Prices older than a year: {escape(', '.join(stale))}; check them.")
+    return lines
+
+
+def _usd(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3g}"
+
+
+def _text(found: dict[str, Any], place: str) -> Any:
+    from rich.console import Group
+
+    return Group(plan_table(found), f"Written: {escape(place)}")
