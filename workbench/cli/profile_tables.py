@@ -15,9 +15,9 @@ FS_PER_US = 1e9
 
 
 def profile_tables(profile: Profile) -> RenderableType:
-    parts: list[RenderableType] = [_title(profile), _coefficients(profile), _figures(profile), _ranges(profile)]
+    parts: list[RenderableType] = [_title(profile), _coefficients(profile), "", _figures(profile), "", _ranges(profile)]
     if profile.fit_report is not None:
-        parts += [_residuals(profile.fit_report), _notes(profile.fit_report)]
+        parts += ["", _residuals(profile.fit_report), "", _notes(profile.fit_report)]
     return Group(*parts)
 
 

@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 from scipy import special
 
 from workbench.config import Settings
-from workbench.errors import UsageError
 
 Rate = Annotated[float, Field(gt=0, description="requests per second")]
 Floats = NDArray[np.float64]
+NEVER_NS = 2**62  # 146 years: beyond it a time stands for never
 
 
 class Poisson(Settings):
@@ -73,8 +73,7 @@ Open = Poisson | Gamma | Fixed
 
 
 def times_ns(arrivals: Open, uniform: Floats) -> NDArray[np.int64]:
-    """Arrival times since the run's start; the first comes one gap after 0 (fixed rate: at 0)."""
-    moments = np.cumsum(arrivals.gaps_s(uniform)) * 1e9
-    if len(moments) and not moments[-1] < 2**62:
-        raise UsageError(f"rate_per_s {arrivals.rate_per_s} is too low: the last request would come after 146 years")
-    return np.rint(moments).astype(np.int64)
+    """Arrival times since the run's start; the first comes one gap after 0 (fixed rate: at 0). Capped at NEVER_NS."""
+    with np.errstate(over="ignore"):
+        moments = np.cumsum(arrivals.gaps_s(uniform)) * 1e9
+    return np.rint(np.minimum(moments, float(NEVER_NS))).astype(np.int64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import UsageError
 from workbench.runlog.schema import Planned
-from workbench.workload.arrivals import Closed, Open, times_ns
+from workbench.workload.arrivals import NEVER_NS, Closed, Open, times_ns
 from workbench.workload.lengths import find_file
 from workbench.workload.spec import TraceSource, WorkloadSpec
 from workbench.workload.traces import AZURE, MOONCAKE, Trace, read_csv, read_jsonl
@@ -56,11 +56,14 @@ def _times(spec: WorkloadSpec, arrivals: Open | Closed, seed: int) -> Ints | Non
     if isinstance(arrivals, Closed):
         return None
     if spec.duration_s is None:
-        return times_ns(arrivals, _uniform(seed, ARRIVALS, spec.requests or 0))
+        times = times_ns(arrivals, _uniform(seed, ARRIVALS, spec.requests or 0))
+        if times[-1] >= NEVER_NS:
+            raise UsageError(f"rate_per_s {arrivals.rate_per_s} is too low: the last request would never come")
+        return times
     expected = arrivals.rate_per_s * spec.duration_s
     if expected > MAX_REQUESTS:
         raise UsageError(f"rate_per_s {arrivals.rate_per_s} x duration_s {spec.duration_s} exceeds {MAX_REQUESTS}")
-    n, end_ns = math.ceil(expected) + 16, round(spec.duration_s * 1e9)
+    n, end_ns = math.ceil(expected) + 16, min(NEVER_NS, round(spec.duration_s * 1e9))
     while (times := times_ns(arrivals, _uniform(seed, ARRIVALS, n)))[-1] < end_ns:
         n *= 2  # the stream's beginning is the same, so this only reads further
     return times[times < end_ns]

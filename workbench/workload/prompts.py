@@ -50,6 +50,7 @@ class Prompts:
         self.encoder = encoder
         self.salt = secrets.randbits(48) if salt is None else salt
         self._tok_per_word = 0.0
+        self._round_trip: bool | None = None
 
     @staticmethod
     def load(tokenizer_path: Path | None, *, salt: int | None = None) -> "Prompts":
@@ -96,13 +97,20 @@ class Prompts:
 
     def _story(self, encoder: Encoder, n_tok: int, request: int) -> tuple[str, list[int]] | None:
         """World text and its ids; None where the tokenizer cannot write it, or does not decode what it encodes."""
-        if not isinstance(encoder, Storyteller):
+        if not isinstance(encoder, Storyteller) or not self._faithful(encoder):
             return None
         try:
             ids = encoder.prompt_ids(n_tok, self._stream(request))
         except Failure:
             return None
         return encoder.decode(ids), ids
+
+    def _faithful(self, encoder: Storyteller) -> bool:
+        """Whether it decodes what it encodes; tried once (some normalise, or put a space in front)."""
+        if self._round_trip is None:
+            ids = list(encoder.encode(self.words(40, 0)))
+            self._round_trip = list(encoder.encode(encoder.decode(ids))) == ids
+        return self._round_trip
 
     def _encoder(self) -> Encoder:
         if self.encoder is None:
