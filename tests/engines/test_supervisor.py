@@ -87,11 +87,11 @@ def test_kill_9_of_the_parent_ends_the_engine(forked: bool, model: Path, tmp_pat
     words = [sys.executable, "-c", PARENT, str(model), str(tmp_path), *(["fork"] if forked else [])]
     parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
     assert parent.stdout is not None
-    engine = psutil.Process(int(parent.stdout.readline()))
-    keeper = engine.parent()
-    assert keeper is not None
     try:
-        os.kill(parent.pid, signal.SIGKILL)
+        engine = psutil.Process(int(parent.stdout.readline()))
+        keeper = engine.parent()
+        assert keeper is not None
+        parent.kill()
         parent.wait(GONE_S)
         _wait_gone(engine.pid, keeper.pid)
     finally:
