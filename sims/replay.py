@@ -4,36 +4,39 @@ A client sees when each token came, not which tokens were computed together. The
 when, and what each batch held. So each iteration's composition is known, and its end is when its tokens came.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
+from typing import Literal
 
 from sims.observed import Observed, cloud, observe
 from sims.replica.job import Job, Plan, Request
 from sims.replica.llama_cpp import LlamaCppBatcher
 from sims.rules import LlamaCppRules
+from workbench.profile.batch import Batch
 from workbench.profile.samples import Origin, Sample, sample
 from workbench.runlog.table import RunLog
+
+Kind = Literal["sample", "hidden", "contradicted", "blurred", "overlapped"]
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The iterations that could be timed, and what could not be explained."""
+    """The iterations that could be timed, and what could not be explained; the counts add up to all iterations."""
 
     samples: list[Sample]
     hidden_n: int  # iterations whose start or end no token shows: no sample
-    contradicted_n: int  # iterations that would have ended before they began
+    contradicted_n: int  # iterations that would have ended before they began: several were read at once
+    blurred_n: int  # neighbours of those, and iterations whose tokens lie further apart than they lasted
     overlapped_n: int  # iterations left out because a row of unknown work was in the engine as well
     unexplained: tuple[str, ...]  # ids of rows whose work or whose token times are not known
+    spread_ns: list[int]  # per iteration with tokens, how far apart they arrived: small where the rules are right
 
     @property
     def iterations_n(self) -> int:
-        return len(self.samples) + self.hidden_n + self.contradicted_n + self.overlapped_n
-
-    @property
-    def spread_ns(self) -> list[int]:
-        """How far apart the tokens of one iteration arrived, per sample: small where the rules are right."""
-        return [item.spread_ns for item in self.samples]
+        return len(self.samples) + self.hidden_n + self.contradicted_n + self.blurred_n + self.overlapped_n
 
 
 def replay(
@@ -46,24 +49,53 @@ def replay(
     seen = {row.request_id: observe(row, engine_in_ns, engine_out_ns) for row in rows}
     known = {name: item for name, item in seen.items() if item is not None}
     clouds = [cloud(row) for row in rows if seen[row.request_id] is None]
-    walk = _Walk(rules, known, clouds, origin, run)
+    walk = _Walk(rules, known, clouds)
     walk.run()
     vague = tuple(sorted(name for name, item in seen.items() if item is None or not item.exact))
-    return Replay(walk.samples, walk.hidden_n, walk.contradicted_n, walk.overlapped_n, vague)
+    kinds = Counter(item.kind for item in blur(walk.timed))
+    return Replay(
+        [sample(item.batch, item.end_ns - item.start_ns, origin=origin, at_ns=item.start_ns, run=run,
+                spread_ns=item.spread_ns or 0) for item in walk.timed if item.kind == "sample"],
+        kinds["hidden"], kinds["contradicted"], kinds["blurred"], kinds["overlapped"], vague,
+        [item.spread_ns for item in walk.timed if item.spread_ns is not None],
+    )
+
+
+@dataclass(slots=True)
+class Timed:
+    """One iteration as far as the client's times go; `spread_ns` None where no token was seen at its end."""
+
+    batch: Batch
+    start_ns: int
+    end_ns: int
+    spread_ns: int | None
+    kind: Kind
+
+
+def blur(timed: list[Timed]) -> list[Timed]:
+    """Mark what a late reader distorts. Iterations read at once seem to last no time, and the one before them
+    all of it: to drop only the first kind would make every engine look slow."""
+    for before, item in pairwise(timed):
+        if item.kind == "contradicted" and before.kind == "sample":
+            before.kind = "blurred"
+        if before.kind == "contradicted" and item.kind == "sample":
+            item.kind = "blurred"
+    for item in timed:
+        if item.kind == "sample" and (item.spread_ns or 0) > item.end_ns - item.start_ns:
+            item.kind = "blurred"
+    return timed
 
 
 class _Walk:
     """Goes through the run iteration by iteration; `_sharp` says whether the present moment was observed."""
 
     def __init__(
-        self, rules: LlamaCppRules, known: Mapping[str, Observed], clouds: Sequence[tuple[int, int]],
-        origin: Origin, name: str,
+        self, rules: LlamaCppRules, known: Mapping[str, Observed], clouds: Sequence[tuple[int, int]]
     ) -> None:
         self.batcher = LlamaCppBatcher(rules)
-        self.known, self.clouds, self.origin, self.name = known, clouds, origin, name
+        self.known, self.clouds = known, clouds
         self.arrivals = sorted(known.values(), key=lambda item: item.arrived_ns)  # stable: ties as in the log
-        self.samples: list[Sample] = []
-        self.hidden_n = self.contradicted_n = self.overlapped_n = 0
+        self.timed: list[Timed] = []
         self._now_ns, self._sharp, self._next = 0, True, 0
 
     def run(self) -> None:
@@ -97,17 +129,15 @@ class _Walk:
         else:
             end_ns = self._guess_end(plan)
         self._now_ns = max(start_ns, end_ns)
-        if not (exact and sharp):
-            self.hidden_n += 1
-        elif end_ns <= start_ns:
-            self.contradicted_n += 1
-        elif any(begin < end_ns and start_ns < end for begin, end in self.clouds):
-            self.overlapped_n += 1
-        else:
-            self.samples.append(sample(
-                batch, end_ns - start_ns, origin=self.origin, at_ns=start_ns, run=self.name,
-                spread_ns=max(exact) - min(exact),
-            ))
+        spread_ns = max(exact) - min(exact) if exact else None
+        kind = self._kind(start_ns, end_ns) if exact and sharp else "hidden"
+        self.timed.append(Timed(batch, start_ns, end_ns, spread_ns, kind))
+
+    def _kind(self, start_ns: int, end_ns: int) -> Kind:
+        if end_ns <= start_ns:
+            return "contradicted"
+        beside = any(begin < end_ns and start_ns < end for begin, end in self.clouds)
+        return "overlapped" if beside else "sample"
 
     def _token(self, job: Job) -> tuple[int, bool]:
         return self.known[job.request.request_id].tokens[job.out_tok]

@@ -113,3 +113,23 @@ def test_never_sent_or_rejected_rows_do_not_matter() -> None:
     unsent = Planned("r009", 5, 5, 5).unfinished()
     assert [row.outcome for row in rows] == ["ok", "rejected"]
     assert replay(RunLog.from_rows(log.provenance, [*rows, unsent]), RULES).unexplained == ()
+
+
+def test_iterations_read_at_once_are_dropped_with_their_neighbours() -> None:
+    """Tokens 3 and 4 of 8 are read with 5: 3 seems long, 4 and 5 take no time, 6 begins late; the rest is true."""
+    log, rows = rows_of([(0, 20, 8)])
+    times = list(rows[0].chunk_ns or ())
+    late = replace(rows[0], chunk_ns=(*times[:2], times[4], times[4], *times[4:]))
+    true, found = (replay(RunLog.from_rows(log.provenance, [row]), RULES) for row in (rows[0], late))
+    assert [s.at_ns for s in found.samples] == [true.samples[i].at_ns for i in (0, 1, 6, 7)]
+    assert {(s.at_ns, s.ns) for s in found.samples} <= {(s.at_ns, s.ns) for s in true.samples}
+    assert (found.contradicted_n, found.blurred_n, found.iterations_n) == (2, 2, 8)
+
+
+def test_tokens_further_apart_than_their_iteration_lasted_are_no_sample() -> None:
+    log, rows = rows_of([(0, 20, 5), (0, 20, 5)])
+    moved = replace(rows[0], chunk_ns=tuple(t + 5_000 * (i == 2) for i, t in enumerate(rows[0].chunk_ns or ())))
+    found = replay(RunLog.from_rows(log.provenance, [moved, rows[1]]), RULES)
+    assert max(found.spread_ns) == 5_000
+    assert max(s.spread_ns for s in found.samples) == 0
+    assert found.blurred_n >= 1

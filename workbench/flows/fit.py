@@ -58,6 +58,7 @@ def _origin_of(log: RunLog) -> Origin:
 def _left_out(found: Replay) -> Counter[str]:
     return Counter({
         "no token seen at its end": found.hidden_n, "ended before it began": found.contradicted_n,
+        "blurred by tokens read late": found.blurred_n,
         "a request of unknown length was in the engine": found.overlapped_n,
     })
 
