@@ -28,12 +28,11 @@ def public_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache; converted models are shared by the tests of one run."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if base.name.startswith("popen-") else base
     monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
-    yield
 
 
 @pytest.hookimpl(hookwrapper=True)

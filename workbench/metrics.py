@@ -68,7 +68,8 @@ def _tpot(log: RunLog) -> Floats:
     good = log.where(succeeded(log))
     after = good.floats("output_tok") - first_chunk_tok(good)[0]
     span = (good.floats("last_token_ns") - good.floats("first_token_ns")) * NS
-    return np.divide(span, after, out=np.full(len(good), np.nan), where=after > 0)
+    found: Floats = np.divide(span, after, out=np.full(len(good), np.nan), where=after > 0)
+    return found
 
 
 def _gaps(log: RunLog) -> tuple[NDArray[np.int64], Floats]:

@@ -58,6 +58,17 @@ def test_the_committed_pages_are_current() -> None:
         assert target.read_text(encoding="utf-8") == text, f"docs/{name} is out of date; run `workbench docs build`"
 
 
+def test_the_readme_shows_the_example_reports_numbers() -> None:
+    from workbench.flows.readme import filled
+
+    top = root()
+    assert top is not None
+    readme = (top / "README.md").read_text(encoding="utf-8")
+    assert "| Q4_0 |" in readme
+    assert filled(readme, top) == readme, "run `workbench docs build`"
+    assert filled(readme.replace("| Q4_0 |", "| Q9_9 |"), top) == readme, "a typed number would be found"
+
+
 def test_commands_that_print_figures_take_json() -> None:
     silent = {"init", "docs build"}
     for name, command in every_command():

@@ -15,7 +15,7 @@ def group() -> None:
 
 @group.command()
 def build() -> None:
-    """Write docs/commands/*.md, docs/glossary.md and docs/run-log.md from the code.
+    """Write the generated pages from the code, and the README's results from the gallery.
 
     \b
     Example:
@@ -23,11 +23,17 @@ def build() -> None:
     """
     from workbench.cli.main import cli
     from workbench.errors import UsageError
+    from workbench.files import write_text
     from workbench.flows.docs import build as build_pages
+    from workbench.flows.readme import filled
     from workbench.paths import root
 
     top = root()
     if top is None:
         raise UsageError("docs are built in a checkout; this is an installed package")
     written = build_pages(cli, top / "docs")
+    readme = (top / "README.md").read_text(encoding="utf-8")
+    if (text := filled(readme, top)) != readme:
+        write_text(top / "README.md", text)
+        written.append("README.md")
     click.echo(f"{len(written)} pages written" + (": " + ", ".join(written) if written else ""))
