@@ -39,14 +39,14 @@ def parsed(parser: SseParser, pieces: list[bytes]) -> list[bytes]:
     return [payload for piece in pieces for payload in parser.feed(piece)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(streams(), st.lists(st.integers(0, 500), max_size=8))
 def test_events_come_out_as_they_went_in_whatever_the_cuts(made: tuple[bytes, list[bytes]], places: list[int]) -> None:
     stream, payloads = made
     assert parsed(SseParser(), cuts_of(stream, places)) == payloads
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=10))
 def test_any_bytes_parse_the_same_whole_cut_and_one_by_one(stream: bytes, places: list[int]) -> None:
     whole = SseParser().feed(stream)

@@ -1,7 +1,9 @@
 """The eight traps of streamed answers, each held to what the server really wrote and when."""
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from scripted import FINISH, PROVENANCE, Measured, Reply, delta, measure, plain_answer, text, usage
@@ -189,3 +191,27 @@ def test_8_pings_are_no_tokens() -> None:
     assert row.first_token_ns is not None
     assert row.first_token_ns >= found.at("token 0")
     assert row.chunk_tok == (1, 1)
+
+
+def check_pings() -> None:
+    row = measure(pinging).rows[0]
+    assert (row.outcome, row.chunk_tok) == ("ok", (1, 1))
+
+
+def check_reasoning() -> None:
+    row = measure(reasoning_first, api="chat", extra_body={"key": "reasoning"}).rows[0]
+    assert row.output_tok == len(row.chunk_ns or ())
+
+
+@pytest.mark.parametrize(
+    ("mutant", "check"),
+    [
+        (lambda choice: True, check_pings),  # counts the finish reason
+        (lambda choice: bool((choice.get("delta") or {}).get("content")), check_reasoning),  # knows content only
+    ],
+)
+def test_mutants_of_what_a_token_is(monkeypatch: pytest.MonkeyPatch, mutant: Any, check: Callable[[], None]) -> None:
+    check()
+    monkeypatch.setattr(answer, "carries_tokens", mutant)
+    with pytest.raises(AssertionError):
+        check()

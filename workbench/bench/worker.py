@@ -110,7 +110,8 @@ async def _measure(
             await asyncio.wait([sending, stopping], timeout=WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             written = _write(writer, rows, written)
             report({"done": written, "total": len(requests)})
-        cpu_frac = (time.process_time() - cpu_s) / max(client.clock() / 1e9, 1e-9)
+        cpu_s = time.process_time() - cpu_s
+        cpu_frac = cpu_s / max(client.clock() / 1e9, 1e-9)
         stopped = not sending.done()
     finally:
         for task in (sending, stopping):
@@ -123,7 +124,7 @@ async def _measure(
     _write(writer, rows, written)
     return judge(rows, lag.late_ns, cpu_frac, plan.limits) | {
         "stopped": stopped, "started_at_utc": started_at_utc, "zero_monotonic_ns": zero_ns,
-        **asdict(client.stats),
+        "cpu_s": round(cpu_s, 6), **asdict(client.stats),
     }
 
 

@@ -76,7 +76,7 @@ def from_flags(given: dict[str, Any]) -> dict[str, Any]:
         raise UsageError("give --url or --engine, one of the two (or a bench file); `workbench bench --help`")
     if ("rate" in given) == ("concurrency" in given):
         raise UsageError("give --rate or --concurrency, one of the two")
-    for name in ("model", "requests", "input_tok", "output_tok"):
+    for name in (*(["model"] if "url" in given else []), "requests", "input_tok", "output_tok"):
         if name not in given:
             raise UsageError(f"--{name.replace('_', '-')} is missing")
     for name in ("rate", "concurrency", "requests", "input_tok", "output_tok", "timeout_s"):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import paths
 from workbench.bench.lengths import obtained
@@ -20,6 +20,10 @@ from workbench.runlog.provenance import Provenance, collect
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog, read
 from workbench.workload.draw import draw
+
+if TYPE_CHECKING:
+    from engines import Running
+    from workbench.models import ModelFile
 
 LOG, SUMMARY = "run.parquet", "summary.json"
 OnProgress = Callable[[int, int], None]
@@ -92,25 +96,33 @@ def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, b
 
 @contextmanager
 def _on_engine(spec: BenchSpec, schedule: Sequence[Planned], folder: Path) -> Iterator[_Ready]:
-    from engines import facts_as_dict, launch
+    from engines import launch
     from workbench.models import find
 
     assert spec.engine is not None
     given: EngineSpec = spec.engine
-    model = find(given.model, given.quant)
-    made = exact(schedule, model.tokenizer_path)
+    model = find(given.model, given.quant) if given.model else None
+    tokenizer = model.tokenizer_path if model is not None else None
+    made = exact(schedule, tokenizer) if tokenizer is not None else None  # before the engine starts: it takes a while
     with launch(given.name, model, given.options, log_dir=folder / "logs") as running:
-        kv = running.facts.get("kv_type")
-        provenance = collect(
-            "real", engine=given.name, engine_facts=facts_as_dict(running.facts), model=model.name, quant=model.quant,
-            kv_type=str((kv.seen or kv.asked or "") if kv else ""), weights_id=model.weights_id,
-            grown_from=model.grown_from or "",
-        )
+        provenance = _of_engine(running, model)
         target = Target(
             url=running.url, model=running.model_name, api_key=running.api_key, timeout_s=given.timeout_s,
             extra_body={"cache_prompt": False}, ignore_eos=True,
         )
-        yield _Ready(target, made, provenance)
+        yield _Ready(target, made or calibrated(target, schedule, None, folder, provenance), provenance)
+
+
+def _of_engine(running: "Running", model: "ModelFile | None") -> Provenance:
+    from engines import facts_as_dict
+
+    kv = running.facts.get("kv_type")
+    return collect(
+        "real", engine=running.engine, engine_facts=facts_as_dict(running.facts),
+        model=model.name if model else running.model_name, quant=model.quant if model else "",
+        kv_type=str((kv.seen or kv.asked or "") if kv else ""), weights_id=model.weights_id if model else "",
+        grown_from=(model.grown_from or "") if model else "",
+    )
 
 
 def _described(known: Provenance, spec: BenchSpec, made: Made, config_text: str) -> Provenance:

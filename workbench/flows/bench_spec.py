@@ -42,7 +42,7 @@ class EngineSpec(Settings):
     """One of our engines, started for this run and stopped after it."""
 
     name: str = "llama.cpp"
-    model: str
+    model: str | None = None  # the fake engine needs none
     quant: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     timeout_s: float = Field(default=600.0, gt=0)
