@@ -1,6 +1,7 @@
 """An engine that runs: where it is, what was asked of it, and what it says it does."""
 
 import contextlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,8 @@ from engines.record import Engine
 from engines.supervised import Supervised
 
 HTTP_TIMEOUT_S = 10.0
-_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{[^}]*\})?\s+(\S+)", re.MULTILINE)
+_LABELS = r'\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}'  # a quoted value may hold anything
+_SAMPLE = re.compile(rf"^([A-Za-z_:][\w:]*)(?:{_LABELS})?\s+(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,16 @@ class Fact:
 def facts_as_dict(facts: Mapping[str, Fact]) -> dict[str, dict[str, Any]]:
     """The form that provenance stores."""
     return {name: asdict(fact) for name, fact in facts.items()}
+
+
+def sum_samples(text: str) -> dict[str, float]:
+    """Prometheus text to values, summed over the label sets of a name; comments and NaN are left out."""
+    totals: dict[str, float] = {}
+    for name, value in _SAMPLE.findall(text):
+        with contextlib.suppress(ValueError):
+            if not math.isnan(number := float(value)):
+                totals[name] = totals.get(name, 0.0) + number
+    return totals
 
 
 @dataclass
@@ -72,10 +84,9 @@ class Running:
 
     def metrics(self) -> dict[str, float]:
         """The engine's own counters under our names; label sets are summed; what it does not tell is left out."""
-        totals: dict[str, float] = {}
-        for name, value in _SAMPLE.findall(self.get_text("/metrics") or "" if self.record.metrics else ""):
-            with contextlib.suppress(ValueError):
-                totals[name] = totals.get(name, 0.0) + float(value)
+        if not self.record.metrics:
+            return {}
+        totals = sum_samples(self.get_text("/metrics") or "")
         return {ours: totals[theirs] for ours, theirs in self.record.metrics.items() if theirs in totals}
 
     @property

@@ -25,7 +25,7 @@ class LlamaCppOptions(Settings):
         0.0, ge=0, le=1, description="share of a prompt that must match a slot's last one to be sent there; 0: never",
     )
     http_threads: int = Field(
-        64, ge=4, le=1024, description="connections held at once: an idle one keeps its thread for five seconds",
+        256, ge=4, le=4096, description="answers sent at once; each stream keeps one, beyond them nobody is heard",
     )
     port: int = Field(0, ge=0, le=65535, description="0: any free one")
 

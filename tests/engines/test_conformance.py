@@ -1,10 +1,13 @@
 """One contract, held by every engine that is launched: what the load generator relies on."""
 
+import stat
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
-from client import events, post
+from engine_client import events, post
 
 import engines
 
@@ -82,6 +85,27 @@ def test_nonsense_is_refused(engine: engines.Running) -> None:
     answer = httpx.post(engine.url + "/v1/completions", content=b"{not json", headers=headers)
     assert 400 <= answer.status_code <= 500
     assert engine.alive()
+
+
+def test_it_listens_on_loopback_only(engine: engines.Running) -> None:
+    assert engine.pid is not None
+    process = psutil.Process(engine.pid)
+    keeper = process.parent()
+    assert keeper is not None
+    tree = [keeper, *keeper.children(recursive=True)]
+    listening = [c.laddr for p in tree for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert [address.ip for address in listening] == ["127.0.0.1"]
+
+
+def test_the_key_is_on_no_command_line_no_environment_and_no_disk(engine: engines.Running) -> None:
+    assert engine.pid is not None
+    assert engine.log_path is not None
+    assert engine.api_key is not None
+    process = psutil.Process(engine.pid)
+    assert engine.api_key not in " ".join(process.cmdline()) + str(process.environ())
+    assert engine.api_key not in engine.log
+    assert not Path(process.cmdline()[-1]).exists()  # CONFIG.json is gone once it was read
+    assert stat.S_IMODE(engine.log_path.stat().st_mode) == 0o600
 
 
 def test_no_key_no_answer(engine: engines.Running) -> None:

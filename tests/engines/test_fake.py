@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from client import events, post
+from engine_client import events, post
 from hypothesis import given
 from hypothesis import strategies as st
 

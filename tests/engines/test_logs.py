@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from engines import logs
+from engines.running import sum_samples
 
 
 def test_tail_is_safe_to_show(tmp_path: Path) -> None:
@@ -19,3 +20,15 @@ def test_tail_is_safe_to_show(tmp_path: Path) -> None:
 def test_no_log_is_no_words(tmp_path: Path) -> None:
     assert logs.tail(tmp_path / "none", 3) == []
     assert logs.read(tmp_path / "none") == ""
+
+
+def test_metrics_are_summed_over_their_labels() -> None:
+    text = """# HELP a:total help
+# TYPE a:total counter
+a:total{engine="0"} 3
+a:total{engine="1",more="}"} 4.5
+gauge 2e3 1700000000
+odd NaN
+"""
+    found = sum_samples(text)
+    assert found == {"a:total": 7.5, "gauge": 2000}

@@ -101,10 +101,23 @@ def _extras() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
+    yield _loads("xllamacpp")
     for item in list_engines():
         verdict, remedy = _judge(item["installed"], "missing", item["get"])
         found = item["version"] or "an endpoint of yours" if item["installed"] else "not installed here"
         yield Finding("engines", item["name"], verdict, found, remedy)
+
+
+def _loads(module: str) -> Finding:
+    """A wheel may lie there and not run on this processor: try it in a process that may die."""
+    words = [sys.executable, "-c", f"import {module}"]
+    try:
+        code = subprocess.run(words, capture_output=True, timeout=60, check=False).returncode
+    except (OSError, subprocess.SubprocessError):
+        code = -1
+    remedy = f"pip install --force-reinstall {module}; if that does not help, its wheel does not fit this processor"
+    verdict, remedy = _judge(code == 0, "failed", remedy)
+    return Finding("engines", f"{module} loads", verdict, "yes" if code == 0 else f"no (exit code {code})", remedy)
 
 
 def _tools() -> Iterator[Finding]:
