@@ -13,6 +13,7 @@ from workbench.figures.chart import COLOURS, GREY, Chart, Panel, Series, drawn
 from workbench.figures.escape import mathless
 
 PANEL_IN = (4.2, 3.4)
+LABEL_CHARS = 28  # a longer name would leave no room for the axes
 _MARKERS = {"measured": "o", "simulated": "D"}
 _STYLE: Any = {
     "svg.hashsalt": "workbench", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
@@ -59,7 +60,7 @@ def _panel(axes: Axes, chart: Chart, panel: Panel) -> None:
         _series(axes, series, x, drawn(series), width=0.8 / max(1, len(bars)))
     if places:
         crowded = len(places) > 4
-        axes.set_xticks(list(places.values()), [mathless(name) for name in places],
+        axes.set_xticks(list(places.values()), [_short(name) for name in places],
                         rotation=30 if crowded else 0, ha="right" if crowded else "center")
     if panel.level is not None:
         axes.axhline(panel.level, color=GREY, linestyle="--", linewidth=1.2)
@@ -89,9 +90,13 @@ def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: flo
         pairs = [(max(0.0, v - (v if a is None else a)), max(0.0, (v if b is None else b) - v)) for a, v, b in ends]
         errors = [[low for low, _ in pairs], [high for _, high in pairs]]
     if series.kind == "bars":
-        axes.bar(x, y, width, yerr=errors, color=colour, label=mathless(name), ecolor="#333333", capsize=3)
+        axes.bar(x, y, width, yerr=errors, color=colour, label=_short(name), ecolor="#333333", capsize=3)
         return
     open_face = series.origin == "simulated"
-    axes.errorbar(x, y, yerr=errors, color=colour, label=mathless(name), capsize=3, linewidth=1.5, markersize=5.5,
+    axes.errorbar(x, y, yerr=errors, color=colour, label=_short(name), capsize=3, linewidth=1.5, markersize=5.5,
                   marker=_MARKERS.get(series.origin, "s"), markerfacecolor="white" if open_face else colour,
                   linestyle="-" if series.kind == "line" else "none")
+
+
+def _short(name: str) -> str:
+    return mathless(name if len(name) <= LABEL_CHARS else name[: LABEL_CHARS - 1] + "…")

@@ -146,7 +146,18 @@ def _execute(notebook: Any, folder: Path, values: Mapping[str, Any]) -> str | No
             )
     except PapermillExecutionError as error:
         return " ".join(f"{error.ename}: {error.evalue}".split())
+    finally:
+        _forget_paths(path)
     return None
+
+
+def _forget_paths(path: Path) -> None:
+    """papermill notes where the notebook lay; a report is passed on, so it names no folder of this machine."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    noted = notebook["metadata"].get("papermill", {})
+    for key in ("input_path", "output_path"):
+        noted.pop(key, None)
+    write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextmanager

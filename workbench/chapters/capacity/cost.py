@@ -46,7 +46,8 @@ def cost_chart(data: Inputs) -> Chart | Prose:
         "cost", "candidate", (Panel("cost at the load (USD per hour)", (
             Series("fleet", tuple(names), tuple(values), "derived", "bars", 0),), level,
             f"{api['name']} (API, vendor price)" if api is not None else ""),),
-        f"What {data.plan['load']['rate_rps']:.3g} requests/s cost by the hour.", _sources(data).rstrip("."),
+        f"What {data.plan['load']['rate_rps']:.3g} requests/s cost by the hour.",
+        f"n = {len(data.plan['load']['seeds'])} seeds; {_sources(data).rstrip('.')}",
         "Bars of cost per hour, one a candidate, with a dashed line for the API.", tuple(names),
     )
 
