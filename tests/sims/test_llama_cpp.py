@@ -98,6 +98,8 @@ def test_a_step_inside_an_iteration_is_refused() -> None:
     assert step is not None
     with pytest.raises(ValueError, match="the iteration in progress ends"):
         replica.step(step.end_ns - 1)
+    with pytest.raises(ValueError, match="begins at 0"):
+        replica.submit(-1, Request("b", 10, 2))
 
 
 @pytest.mark.parametrize("request_", [Request("a", 4_000, 97), Request("a", 0, 5), Request("a", 5, 0)])

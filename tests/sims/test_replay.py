@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sims.replay
@@ -25,6 +25,7 @@ def planned(cases: list[tuple[int, int, int]]) -> list[Planned]:
 
 
 @given(CASES)
+@settings(max_examples=50)
 def test_replay_finds_every_observable_iteration_exactly(cases: list[tuple[int, int, int]]) -> None:
     """Where each iteration emits a token (a prompt fits the room it finds), all of them; else no wrong one."""
     result = simulate(planned(cases), Linear(ctx_ns=3), RULES, keep_iterations=True)
@@ -38,6 +39,18 @@ def test_replay_finds_every_observable_iteration_exactly(cases: list[tuple[int, 
     if all(it.emitted for _, it in result.trace):
         assert len(found.samples) == len(truth)
         assert found.hidden_n == 0
+
+
+def test_pieces_of_a_cut_prompt_are_hidden_and_what_follows_is_found_again() -> None:
+    """200 tokens at n_batch 64: three pieces without a token, and a fourth whose start nobody saw; then 4 decodes.
+    A request that comes in between is admitted at the right piece, or its own samples would be wrong."""
+    result = simulate(planned([(0, 200, 5), (2_500, 30, 3)]), Linear(), RULES, keep_iterations=True)
+    assert result.trace is not None
+    found = replay(result.log, RULES)
+    truth = {(it.start_ns, it.end_ns - it.start_ns, it.batch) for _, it in result.trace}
+    assert {(s.at_ns, s.ns, s.batch) for s in found.samples} <= truth
+    assert found.hidden_n >= 4
+    assert len(found.samples) >= 4
 
 
 def test_overheads_are_taken_out_again() -> None:

@@ -33,6 +33,7 @@ def planned(jobs: list[tuple[int, int, int]]) -> list[Planned]:
 
 
 @given(JOBS)
+@settings(max_examples=50)
 def test_one_slot_is_lindley(jobs: list[tuple[int, int, int]]) -> None:
     """A request alone in a batch: its service is the sum of its iterations, whatever they cost."""
     jobs = sorted(jobs, key=lambda job: job[0])
@@ -45,6 +46,7 @@ def test_one_slot_is_lindley(jobs: list[tuple[int, int, int]]) -> None:
 
 
 @given(JOBS, st.integers(2, 5))
+@settings(max_examples=50)
 def test_constant_steps_are_kiefer_wolfowitz_within_one_step(jobs: list[tuple[int, int, int]], slots: int) -> None:
     """Steps of one length whatever is in them: each request is served `output_tok` steps, in one of `slots` places.
     It may wait for the step in progress, at most one step, and that wait never adds up over requests."""
@@ -56,6 +58,7 @@ def test_constant_steps_are_kiefer_wolfowitz_within_one_step(jobs: list[tuple[in
 
 
 @given(JOBS, st.integers(2, 4))
+@settings(max_examples=50)
 def test_arrivals_on_the_grid_are_kiefer_wolfowitz_exactly(jobs: list[tuple[int, int, int]], slots: int) -> None:
     jobs = sorted((at // STEP_NS * STEP_NS, 1, output) for at, _, output in jobs)
     rows = simulate(planned(jobs), Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=slots)).log.rows()
@@ -86,7 +89,7 @@ def test_mutant_decoders_beside_a_prompt_for_free_break_lindley_work() -> None:
 
 
 @given(JOBS, RULES, st.integers(1, 3), st.sampled_from([None, 1, 3]), st.sampled_from([None, 30_000]))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_laws_on_every_run(
     jobs: list[tuple[int, int, int]], rules: Rules, replicas: int, window: int | None, horizon_ns: int | None
 ) -> None:
@@ -156,6 +159,7 @@ def test_mutant_a_lost_token_or_a_wrong_count_is_noticed() -> None:
 
 
 @given(JOBS, RULES)
+@settings(max_examples=50)
 def test_the_same_input_gives_the_same_log(jobs: list[tuple[int, int, int]], rules: Rules) -> None:
     first, second = (simulate(planned(jobs), Linear(), rules, replicas=2) for _ in range(2))
     assert first.log.table.equals(second.log.table)

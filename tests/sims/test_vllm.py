@@ -63,7 +63,7 @@ def test_preemption_of_the_tail_and_recompute() -> None:
 
 
 def test_the_tail_preempts_itself_when_nobody_is_behind_it() -> None:
-    """5 blocks of 2: a holds three at token 5, b (the tail) needs a third and gives up its own two."""
+    """5 blocks of 2: a takes the third at token 5, b (the tail) finds none for its own and gives up its two."""
     replica = engine(kv_blocks=5, block_tok=2)
     submit(replica, ("a", 3, 3), ("b", 3, 3))
     steps = drain(replica)
