@@ -27,7 +27,8 @@ def atomic(path: Path, *, durable: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise Failure(f"{path.name}: cannot be written: {error.strerror or error}; nothing was kept") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be the very thing that is missing
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
