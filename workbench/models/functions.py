@@ -36,7 +36,7 @@ def _numbers(_k: int) -> list[Arguments]:
 
 
 def _lists(k: int) -> list[Arguments]:
-    return [([1, 5, 9, 14, 30],), ([],), ([k, k + 1, k - 1, 2, k],), (list(range(60)),)]
+    return [([1, 5, 9, 14, 30],), ([],), ([k, k, k, k + 1, k - 1, 2],), (list(range(60)),)]
 
 
 def _filled(k: int) -> list[Arguments]:
