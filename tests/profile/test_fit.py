@@ -1,6 +1,7 @@
 """Fits: exact without noise, unbiased with it, never negative, and chosen on what they were not fitted on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from workbench.profile.batch import Batch
 from workbench.profile.candidates import KINDS, feature_matrix, fit_kind
 from workbench.profile.fit import choose, fit, time_folds
 from workbench.profile.model import Linear, Table
+from workbench.profile.samples import Sample
 from workbench.profile.solve import solve
 
 
@@ -67,13 +69,27 @@ def test_noise_does_not_bias_the_coefficients() -> None:
     assert not unbiased(by_measured)
 
 
-def test_a_few_stalls_move_the_fit_little() -> None:
+def stalling(made: list[Sample], every: int, factor: int) -> list[Sample]:
+    return [replace(item, ns=item.ns * (factor if i % every == 0 else 1)) for i, item in enumerate(made)]
+
+
+def test_one_stall_moves_the_fit_little() -> None:
     made = samples(small, 800, noise_frac=0.05)
-    stalled = [type(item)(item.batch, item.ns * (20 if i % 50 == 0 else 1), item.region, item.origin, item.at_ns,
-                          item.run) for i, item in enumerate(made)]
-    clean, dirty = fit(made), fit(stalled)
+    clean, dirty = fit(made), fit(stalling(made, 10_000, 50))
     probe = Batch((), 4, 1600, 400, 400)
-    assert abs(dirty.iteration_ns(probe) / clean.iteration_ns(probe) - 1) < 0.03
+    assert abs(dirty.iteration_ns(probe) / clean.iteration_ns(probe) - 1) < 0.01
+    assert dirty.fit_report is not None
+    assert dirty.fit_report.level_factor == 1.0
+
+
+def test_steady_stalls_keep_the_shape_and_raise_the_level_so_that_time_adds_up() -> None:
+    report = (dirty := fit(stalling(samples(small, 1500, noise_frac=0.05), 7, 3))).fit_report
+    assert report is not None
+    assert report.level_factor > 1.1
+    assert report.origins["live"].total_frac == pytest.approx(0.0, abs=1e-4)
+    light, heavy = (Batch((), n, 400 * n, 400, 400) for n in (1, 6))
+    truth = small(heavy) / small(light)
+    assert dirty.iteration_ns(heavy) / dirty.iteration_ns(light) == pytest.approx(truth, rel=0.03)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))

@@ -20,7 +20,7 @@ from workbench.profile.ranges import ProfileRangeError, Ranges, RangeWatch
 from workbench.profile.samples import region_of
 
 GOLDEN = Path(__file__).parent / "golden" / "profile-1.json"
-GOLDEN_SHA256 = "97122b0e3b5b093183e805c357b981c06a93909bfee92c6ebb224e6cc20fbdb3"
+GOLDEN_SHA256 = "5dcdfa80d2829c9b2310d986e93c8b7eb4f768481ff59d58e9f582d172cc81d1"
 
 
 def whole() -> Profile:

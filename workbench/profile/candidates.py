@@ -58,6 +58,10 @@ class Fitted:
     def predict_ns(self, features: Floats) -> Floats:
         return np.maximum(design(self.kind, self.at, features) @ self.coefficients, 1.0)
 
+    def scaled(self, factor: float) -> "Fitted":
+        """Every time multiplied."""
+        return Fitted(self.kind, self.at, self.coefficients * factor)
+
     def model(self) -> Linear | Table:
         """In whole femtoseconds."""
         whole = [round(float(value) * FS_PER_NS) for value in self.coefficients]

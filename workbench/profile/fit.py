@@ -68,7 +68,8 @@ def fit(
     best, reason = choose([error for error, _, _ in judged], [choice.name for choice in choices])
     chosen = choices[best]
     fitted, speeds = _fit(data, chosen)
-    model = fitted.model()
+    level = _level(data, fitted) if _level_helps(data, judged[best][2]) else 1.0
+    model = fitted.scaled(level).model()
     predicted = np.asarray([max(1.0, model.time_fs(item.batch) / FS_PER_NS) for item in usable])
     names = list(dict.fromkeys(item.run for item in usable))
     found = report.FitReport(
@@ -85,10 +86,11 @@ def fit(
         origins=report.by_origin(usable, data.measured, predicted),
         outside=report.outside(usable),
         drift=report.drift(usable, data.measured, predicted),
+        level_factor=round(level, 5),
         speed_factors={
             name[:60]: round(float(speed), 5) for name, speed in zip(names[: report.MAX_RUNS], speeds, strict=False)
         } if chosen.speed else {},
-        coefficient_se_fs=_jackknife(judged[best][2]),
+        coefficient_se_fs=_jackknife(list(judged[best][2].values())),
     )
     return Profile(
         source="measured", subject=subject or Subject(), model=model, ranges=Ranges.of(item.batch for item in usable),
@@ -149,14 +151,37 @@ def _fit(data: Data, choice: Choice) -> tuple[Fitted, Floats]:
     return fitted, speeds
 
 
-def _heldout(data: Data, choice: Choice) -> tuple[Floats, float, list[Fitted]]:
+def _judges(data: Data) -> NDArray[np.bool_]:
+    """The iterations that a profile is to predict: live traffic where there is enough of it, else all."""
+    return data.live if int(data.live.sum()) >= MIN_LIVE else np.ones(len(data.run), dtype=bool)
+
+
+def _level(data: Data, fitted: Fitted) -> float:
+    """Measured over predicted time in all: stalls, which the robust fit discounts, are what a queue feels."""
+    rows = _judges(data)
+    return float(data.measured[rows].sum() / fitted.predict_ns(data.features[rows]).sum())
+
+
+def _level_helps(data: Data, models: Mapping[int, Fitted]) -> bool:
+    """Whether, on held-out blocks, total time is clearly nearer with the level than with the robust fit as it is."""
+    gains = []
+    for fold, fitted in models.items():
+        out = (data.fold == fold) & _judges(data)
+        ratio = float(data.measured[out].sum() / fitted.predict_ns(data.features[out]).sum())
+        level = _level(data.pick(data.fold != fold), fitted)
+        gains.append(abs(ratio - 1.0) - abs(ratio / level - 1.0))
+    found = np.asarray(gains)
+    return bool(found.mean() > max(_se(found), TIE_FRAC))
+
+
+def _heldout(data: Data, choice: Choice) -> tuple[Floats, float, dict[int, Fitted]]:
     """Mean absolute relative error of each held-out fold (each iteration's capped at 1), and the bias in all.
 
     Judged on live traffic where there is enough of it, since that is what a profile is to predict. Speed factors help
     to fit but not to predict: a later run's speed is not known, so they are 1 here.
     """
-    judge = data.live if int(data.live.sum()) >= MIN_LIVE else np.ones(len(data.run), dtype=bool)
-    errors, measured, expected, models = [], 0.0, 0.0, []
+    judge, errors, measured, expected = _judges(data), [], 0.0, 0.0
+    models: dict[int, Fitted] = {}
     for fold in range(FOLDS):
         inside, out = data.fold != fold, (data.fold == fold) & judge
         if not out.any() or not inside.any():
@@ -165,7 +190,7 @@ def _heldout(data: Data, choice: Choice) -> tuple[Floats, float, list[Fitted]]:
         predicted = fitted.predict_ns(data.features[out])
         errors.append(float(np.minimum(np.abs(data.measured[out] / predicted - 1.0), 1.0).mean()))
         measured, expected = measured + float(data.measured[out].sum()), expected + float(predicted.sum())
-        models.append(fitted)
+        models[fold] = fitted
     return np.asarray(errors), measured / expected - 1.0, models
 
 

@@ -80,8 +80,10 @@ class Profile(Settings):
 
     @cached_property
     def sha256(self) -> str:
-        """Of the canonical content: keys sorted, no white space."""
-        text = json.dumps(self._content(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        """Of the canonical content: keys sorted, no white space, without what has its default value (so a field that a
+        later version adds does not change the hash of an older file)."""
+        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:

@@ -67,6 +67,7 @@ class FitReport(Settings):
     origins: dict[str, Residuals]
     outside: dict[str, int]
     drift: Drift
+    level_factor: float = 1.0  # what the robust fit was multiplied by so that live time adds up; 1: left as it was
     speed_factors: dict[str, float]  # per run, where fitting one helped; 1 is the speed the profile speaks of
     coefficient_se_fs: dict[str, int]  # delete-one-block jackknife over the same time blocks
 
