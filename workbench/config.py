@@ -50,15 +50,19 @@ def validate(kind: type[S], raw: Mapping[str, Any], name: str) -> S:
     except ValidationError as error:
         found = error.errors(include_url=False)  # a misspelt key explains the missing one: it goes first
         first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
-        location = tuple(part for part in first["loc"] if not _is_tag(part, raw))
-        raise _explain(kind, name, location, first) from None
+        raise _explain(kind, name, _written(first["loc"], raw), first) from None
 
 
-def _is_tag(part: object, raw: Mapping[str, Any]) -> bool:
-    """Pydantic puts the discriminator's value into the location of a tagged union; users never wrote it."""
-    return isinstance(part, str) and part not in raw and any(
-        isinstance(value, Mapping) and part in {value.get("kind"), value.get("name")} for value in raw.values()
-    )
+def _written(location: tuple[Any, ...], raw: Any) -> tuple[Any, ...]:
+    """The location as the user wrote it: pydantic puts the discriminator's value of each tagged union into it."""
+    kept, here = [], raw
+    for part in location:
+        if isinstance(here, Mapping) and part not in here and part in (here.get("kind"), here.get("name")):
+            continue
+        kept.append(part)
+        inside = part in here if isinstance(here, Mapping) else isinstance(here, list | tuple) and isinstance(part, int)
+        here = here[part] if inside else None
+    return tuple(kept)
 
 
 def _explain(kind: type[Settings], name: str, location: tuple[Any, ...], first: Any) -> ConfigError:

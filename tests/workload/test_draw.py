@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.config import validate
+from workbench.config import Settings, validate
 from workbench.errors import ConfigError, UsageError
 from workbench.runlog.schema import Planned
 from workbench.workload.draw import draw
@@ -228,3 +228,16 @@ def test_a_workload_that_draws_nothing_is_refused() -> None:
 def test_absurd_sizes_are_refused_before_they_are_drawn(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="rate_per_s"):
         draw(spec(**changes), 1)
+
+
+class Nested(Settings):
+    """A file that holds a workload among other things, as a scenario does."""
+
+    workload: WorkloadSpec
+
+
+def test_a_nested_workload_names_the_key_as_it_was_written() -> None:
+    raw = copy.deepcopy(BASE) | {"arrivals": {"kind": "poisson", "rate_per_s": -2}}
+    with pytest.raises(ConfigError) as caught:
+        validate(Nested, {"workload": raw}, "s.toml")
+    assert str(caught.value) == "s.toml: workload.arrivals.rate_per_s: -2: input should be greater than 0"
