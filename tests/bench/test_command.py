@@ -140,6 +140,29 @@ def test_endpoint_that_fails_after_the_probes(tmp_path: Path, capsys: pytest.Cap
     assert read(out / "run.parquet").outcomes()["error"] == 3
 
 
+def test_key_that_the_server_echoes_is_written_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def echo(reply: Reply) -> None:
+        await reply.head(401, "application/json")
+        await reply.body(json.dumps({"error": {"message": f"bad {reply.headers['authorization']}"}}).encode())
+        await reply.end()
+
+    monkeypatch.setenv("MY_KEY", "canary-0815")
+    out = tmp_path / "out"
+    with serving(echo) as server:
+        code, shown, err = call(
+            capsys, *url_of(server.port), "--rate", "9", "--requests", "3", *LENGTHS, "--out", str(out),
+            "--api-key-env", "MY_KEY",
+        )
+    assert (code, shown) == (1, "")
+    assert "HTTP 401: bad Bearer key-" in err
+    kept = [path for path in out.rglob("*") if path.is_file()]
+    assert kept
+    everything = err.encode() + b"".join(path.read_bytes() for path in kept) + repr(read(kept[0]).rows()).encode()
+    assert b"canary" not in everything
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
