@@ -27,6 +27,11 @@ class Clock:
     def now_ns(self) -> int:
         return int(self.env.now)
 
+    @property
+    def last_of_instant(self) -> bool:
+        """Nothing else is due now: a decision may be taken at once, without an event of its own."""
+        return self.env.peek() > self.env.now
+
     def at(self, when_ns: int, turn: Turn, call: Callable[[], None]) -> None:
         """Call at `when_ns`; within one instant by turn, then in the order in which this was asked."""
         event = simpy.Event(self.env)

@@ -30,6 +30,7 @@ class Station:
         return self._busy_ns + (until_ns - self.current.start_ns if self.current else 0)
 
     def _decide_soon(self) -> None:
+        """Once everybody had a turn who arrives or ends at this instant."""
         if not self._deciding:
             self._deciding = True
             self.clock.at(self.clock.now_ns, Turn.DECIDE, self._decide)
@@ -48,5 +49,9 @@ class Station:
         self._busy_ns += iteration.end_ns - iteration.start_ns
         self.iterations += 1
         self.sequences += iteration.batch.decode_n + len(iteration.batch.prefills)
-        self._decide_soon()
+        self._deciding = True  # whatever is submitted by what follows belongs to the same decision
         self.ended(iteration)
+        if self.clock.last_of_instant:
+            self._decide()
+        else:
+            self.clock.at(self.clock.now_ns, Turn.DECIDE, self._decide)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sims.cluster
+from sims.clock import Clock
 from sims.overheads import Overheads
 from sims.record import Record
 from sims.result import check_laws
@@ -164,6 +165,36 @@ def test_the_same_input_gives_the_same_log(jobs: list[tuple[int, int, int]], rul
     first, second = (simulate(planned(jobs), Linear(), rules, replicas=2) for _ in range(2))
     assert first.log.table.equals(second.log.table)
     assert first.journal == second.journal
+
+
+@given(JOBS, RULES, st.integers(1, 3), st.sampled_from([None, 1, 3]), st.sampled_from([0, 1_000]))
+@settings(max_examples=50)
+def test_deciding_at_once_equals_deciding_in_an_event_of_its_own(
+    jobs: list[tuple[int, int, int]], rules: Rules, replicas: int, window: int | None, grid_ns: int
+) -> None:
+    """The short cut of the station, with many arrivals at the very ends of iterations."""
+    schedule = planned([(at // grid_ns * grid_ns if grid_ns else at, p, o) for at, p, o in jobs])
+    timing = Timed(lambda _: STEP_NS) if grid_ns else Linear()
+    short = simulate(schedule, timing, rules, replicas=replicas, window=window)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clock, "last_of_instant", False)
+        whole = simulate(schedule, timing, rules, replicas=replicas, window=window)
+    assert short.log.table.equals(whole.log.table)
+    assert short.journal == whole.journal
+    assert short.events <= whole.events
+
+
+def test_mutant_a_short_cut_before_everybody_had_a_turn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed loop: who follows one that left arrives at the end of an iteration and belongs to the next."""
+    jobs = [replace(item, intended_ns=None) for item in planned([(0, 1, 1), (0, 1, 3), (0, 1, 1)])]
+
+    def ends() -> list[int | None]:
+        result = simulate(jobs, Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=2), concurrency=2)
+        return [row.end_ns for row in result.log.rows()]
+
+    assert ends() == [1_000, 3_000, 2_000]
+    monkeypatch.setattr(Clock, "last_of_instant", True)
+    assert ends() != [1_000, 3_000, 2_000]
 
 
 def test_overheads_shift_latency_and_leave_throughput_alone() -> None:

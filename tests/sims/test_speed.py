@@ -20,5 +20,5 @@ def test_the_benchmark_counts_what_it_ran() -> None:
     assert found["mode"] == "per-iteration"
     assert found["requests_per_cpu_s"] == 60 / found["cpu_s"]
     assert found["iterations"] > 60
-    assert found["events_per_iteration"] >= 2.0
+    assert found["events_per_iteration"] >= 1.0
     assert found["machine"]["cpu"]
