@@ -33,7 +33,7 @@ seeds = [1, 2, 3]
 max_replicas = {limit}
 {extra}
 [workload]
-requests = 120
+requests = 80
 warmup_requests = 10
 arrivals = {{ kind = "{kind}", rate_per_s = {rate} }}
 prompt_tok = {{ kind = "fixed", tok = 1 }}
@@ -112,7 +112,7 @@ def test_a_limit_that_is_too_low_is_said(base: Path) -> None:
 def test_more_load_never_needs_fewer_replicas(base: Path) -> None:
     needed = [
         answer(base, rate=rate, kind="poisson", ttft_s=0.015, extra="knee = false")["candidates"][0]["replicas"]
-        for rate in (40, 90, 180, 320, 500)
+        for rate in (40, 150, 400)
     ]
     assert needed == sorted(needed)
     assert needed[0] < needed[-1]

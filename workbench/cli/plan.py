@@ -43,7 +43,7 @@ def plan_table(found: dict[str, Any]) -> Any:
     for item in found["candidates"]:
         table.add_row(*_row(item))
     lines = [f"{escape(item['name'])}: {escape(item['why_not'])}" for item in found["candidates"] if item["why_not"]]
-    lines += _prices(found)
+    lines += [*_ranges(found), *_prices(found)]
     return Group(table, "", *lines, escape(found["answer"]))
 
 
@@ -61,6 +61,20 @@ def _row(item: dict[str, Any]) -> list[str]:
         number(p95["ttft_s"], "s"), number(p95["tpot_s"], "s"), f"{cost['usd_per_hour']:.3g}",
         *(_usd(cost[f"usd_per_million_{which}_tok"]) for which in ("input", "output", "total")), carries,
     ]
+
+
+def _ranges(found: dict[str, Any]) -> list[str]:
+    """Where a simulation asked its profile for what was never measured."""
+    lines = []
+    for item in found["candidates"]:
+        asked = (item["at_load"] or {}).get("outside_range", {})
+        if asked.get("outside"):
+            where = ", ".join(f"{key} {value}" for key, value in asked["furthest"].items())
+            lines.append(f"{escape(item['name'])}: {asked['outside_frac']:.1%} of the iterations lie outside what its "
+                         f"profile measured ({escape(where or ', '.join(asked['fields']))}).")
+        elif asked.get("stated") is False:
+            lines.append(f"{escape(item['name'])}: its profile states no measured range.")
+    return lines
 
 
 def _prices(found: dict[str, Any]) -> list[str]:

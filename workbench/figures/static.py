@@ -1,6 +1,7 @@
 """Charts as SVG or PNG through matplotlib: for the gallery, the README, and reports read without scripts."""
 
 import io
+from functools import lru_cache
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ _STYLE: Any = {
 }
 
 
+@lru_cache(maxsize=32)  # a report shows each chart twice: on its page and as a file
 def render(chart: Chart, kind: Literal["svg", "png"] = "svg") -> bytes:
     """The drawn chart; the same chart gives the same bytes."""
     with mpl.rc_context(_STYLE):

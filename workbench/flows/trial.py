@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from sims.replica import IterationTime
+from sims.overheads import Overheads
 from sims.rules import Rules
 from sims.run import simulate
 from sims.saturation import arrival_rps, saturation_rps
 from workbench.economics.unit_cost import Load
 from workbench.errors import UsageError
 from workbench.metrics import Slo, describe, run_values, values
+from workbench.profile.profile import Profile
+from workbench.profile.ranges import RangeWatch
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog
 from workbench.stats.intervals import Interval, t_interval
@@ -34,6 +36,7 @@ class Trial:
     load_frac: float | None  # rate over the most that the replicas complete with everything waiting
     p95: dict[str, float | None]
     target_frac: float
+    outside_range: dict[str, Any]  # how often the profile was asked beyond what was measured, and where
 
     @property
     def saturated(self) -> bool:
@@ -51,6 +54,7 @@ class Trial:
             "replicas": self.replicas, "rate_rps": self.rate_rps, "met": self.met, "saturated": self.saturated,
             "attainment_frac": {"mean": held.mean, "low": max(0.0, held.low), "high": min(1.0, held.high), "n": held.n},
             "busy_frac": self.busy_frac, "load_frac": self.load_frac, "p95": self.p95,
+            "outside_range": self.outside_range,
         }
 
 
@@ -58,7 +62,7 @@ class Trial:
 class Bench:
     """A candidate on the simulator: profile and rules, the drawn schedules (one a seed), the SLO and its target."""
 
-    profile: IterationTime
+    profile: Profile
     rules: Rules
     schedules: tuple[tuple[Planned, ...], ...]
     slo: Slo
@@ -77,16 +81,18 @@ class Bench:
         rate_rps = rate_rps or self.load.rate_rps
         load_frac = rate_rps / (replicas * self.peak_rps) if self.peak_rps else None
         hopeless = load_frac is None or load_frac >= 1.0
+        watch = RangeWatch(self.profile)
         done = [
-            simulate(stretched(schedule, self.load.rate_rps / rate_rps), self.profile, self.rules, replicas=replicas,
-                     keep_journal=False)
+            simulate(stretched(schedule, self.load.rate_rps / rate_rps), watch, self.rules, replicas=replicas,
+                     overheads=Overheads.of(self.profile), keep_journal=False)
             for schedule in self.schedules[: 2 if hopeless else None]
         ]
         logs = [item.log for item in done]
         busy_frac = float(np.mean([item.facts["busy_frac"] for item in done]))
         held = t_interval(np.array([_attainment(log, self.slo) for log in logs]))
         p95 = {name: _mean([describe(values(log, name))["p95"] for log in logs]) for name in LATENCIES}
-        return Trial(replicas, rate_rps, held, busy_frac, load_frac, p95, self.target_frac)
+        beyond = watch.report() if self.profile.ranges.regions else {"stated": False}
+        return Trial(replicas, rate_rps, held, busy_frac, load_frac, p95, self.target_frac, beyond)
 
     def alone(self) -> float:
         """Share of the first seed's requests that meet the SLO when each has the engine to itself."""

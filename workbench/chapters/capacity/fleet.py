@@ -25,12 +25,24 @@ def candidate_table(data: Inputs) -> Table | Prose:
 
 
 def rejected(data: Inputs) -> Prose:
-    """Why candidates were left out."""
+    """Why candidates were left out, and which were simulated beyond what was measured."""
     if data.plan is None:
         return Prose("")
     lines = [f"- **{escape.markdown(item['name'])}** was left out: {escape.markdown(item['why_not'])}."
              for item in data.plan["candidates"] if item["why_not"]]
+    lines += [_beyond(item) for item in data.plan["candidates"] if _asked_outside(item).get("outside")]
     return Prose("\n".join(lines) or "Every candidate can carry the load.")
+
+
+def _asked_outside(item: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (item["at_load"] or {}).get("outside_range", {})
+    return found
+
+
+def _beyond(item: dict[str, Any]) -> str:
+    share = _asked_outside(item)["outside_frac"]
+    name = escape.markdown(item["name"])
+    return f"- **{name}**: {share:.1%} of the simulated iterations lie outside what its profile measured."
 
 
 def capacity_chart(data: Inputs) -> Chart | Prose:
