@@ -27,8 +27,12 @@ def command(out: Path | None, reports: Path | None, seed: int | None, quick: boo
       workbench demo --quick --json
     """
     from workbench.flows.demo import run_demo
+    from workbench.report.runner import run
 
-    found = run_demo(out, reports, progress, seed=seed, quick=quick)
+    def capacity(inputs: Path, where: Path) -> Any:
+        return run("capacity", {}, inputs=inputs, out=where)
+
+    found = run_demo(out, reports, progress, capacity, seed=seed, quick=quick)
     emit(found, as_json, lambda: _text(found))
 
 

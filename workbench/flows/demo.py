@@ -18,8 +18,6 @@ from workbench.models.shipped import ModelFile, find
 from workbench.paths import reports as default_reports
 from workbench.paths import runs, shown
 from workbench.profile.profile import Profile
-from workbench.report import runner
-from workbench.report.runner import ReportRun
 from workbench.runlog.provenance import now_utc
 
 MODEL = "tiny-27m"
@@ -64,7 +62,17 @@ class Bar(Protocol):
     def update(self, done: int) -> None: ...
 
 
+class Report(Protocol):
+    """A finished report, as the layer above gives it back."""
+
+    @property
+    def html(self) -> Path: ...
+    @property
+    def results(self) -> list[dict[str, Any]]: ...
+
+
 Progress = Callable[[int, str], AbstractContextManager[Bar]]
+RunReport = Callable[[Path, Path], Report]  # (folder of results, where reports go); reports live above the flows
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ QUICK = Pace(live_s=3.0, held_out_s=3.0)
 
 
 def run_demo(
-    out: Path | None, reports: Path | None, progress: Progress, *, seed: int | None = None, quick: bool = False
+    out: Path | None, reports: Path | None, progress: Progress, run_report: RunReport, *, seed: int | None = None, quick: bool = False
 ) -> dict[str, Any]:
     """`workbench demo`. A folder that is there already is refused: nothing stale is reused, nothing lost."""
     folder = out or runs() / f"demo-{now_utc().replace('-', '').replace(':', '')}"
@@ -90,7 +98,7 @@ def run_demo(
         folder, progress, pace=QUICK if quick else FULL, seed=SEED if seed is None else seed,
         quants=(REPEATED,) if quick else QUANTS,
     )
-    return demo.run(reports or default_reports())
+    return demo.run(run_report, reports or default_reports())
 
 
 @dataclass
@@ -105,14 +113,16 @@ class Demo:
     profiles: dict[str, Profile] = field(default_factory=dict)
     held_out: dict[str, list[Path]] = field(default_factory=dict)
 
-    def run(self, reports: Path) -> dict[str, Any]:
+    def run(self, run_report: RunReport, reports: Path) -> dict[str, Any]:
         """All steps; returns where everything is and what came out."""
         models = self.prepare()
         for quant in self.quants:
             self.measure_and_fit(quant, models[quant])
         validation = self.validate()
         plan = self.plan()
-        report = self.report(reports)
+        with self.progress(1, "report: run the capacity notebook") as bar:
+            report = run_report(self.folder, reports)
+            bar.update(1)
         return {
             "kind": "workbench.demo", "schema": 1, "folder": shown(self.folder), "report": shown(report.html),
             "validation": validation, "plan": plan, "results": report.results,
@@ -155,13 +165,6 @@ class Demo:
         with self.progress(len(self.quants), "plan: simulate fleets of each quantisation") as bar:
             done = iter(range(len(self.quants)))
             return plan_file(self.folder / "plan.toml", self.folder, on_candidate=lambda _name: bar.update(next(done)))
-
-    def report(self, reports: Path) -> ReportRun:
-        """The capacity notebook on this folder's results, as one offline HTML file."""
-        with self.progress(1, "report: run the capacity notebook") as bar:
-            found = runner.run("capacity", {}, inputs=self.folder, out=reports)
-            bar.update(1)
-        return found
 
     def _traffic(self, quant: str, rough: Profile) -> Iterator[Measurement]:
         pace, repeats = self.pace, REPEATS if quant == REPEATED else 1
