@@ -96,10 +96,14 @@ class Scenario(Settings):
 
 
 def profile_path(text: str, base: Path, shipped: Path) -> Path:
-    """A file relative to the scenario, or the name of a profile that ships."""
-    path = base / text
+    """A file relative to the scenario, or the name of a profile that ships. Never outside the scenario's folder
+    and the working folder: a scenario may come from elsewhere."""
+    path = (base / text).resolve()
     if path.is_file():
-        return path
+        if any(path.is_relative_to(folder.resolve()) for folder in (base, Path.cwd(), shipped)):
+            return path
+        raise UsageError(f"fleet.profile: {text!r} leads out of the scenario's folder; copy the profile beside it, or "
+                         "run from a folder that holds both")
     named = shipped / f"{text}.json"
     if "/" not in text and named.is_file():
         return named

@@ -162,6 +162,9 @@ def test_a_profile_is_a_file_here_or_one_that_ships(tmp_path: Path) -> None:
     (tmp_path / "shipped/one.json").touch()
     assert profile_path("mine.json", tmp_path, tmp_path / "shipped") == tmp_path / "mine.json"
     assert profile_path("one", tmp_path, tmp_path / "shipped") == tmp_path / "shipped/one.json"
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(UsageError, match="leads out of the scenario's folder"):
+        profile_path("../mine.json", tmp_path / "sub", tmp_path / "shipped")
     with pytest.raises(UsageError, match=r"no profile that ships \(one\)"):
         profile_path("two", tmp_path, tmp_path / "shipped")
 
