@@ -117,6 +117,8 @@ class Connection(asyncio.Protocol):
         self._incoming.body += body
 
     def on_message_complete(self) -> None:
+        if self._reply is not None:  # two requests in one piece
+            self._transport.close()
         if self._transport.is_closing():
             return
         incoming, self._incoming, self._header_bytes = self._incoming, Incoming(), 0

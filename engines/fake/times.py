@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.fake.options import FakeOptions
+from sims.overheads import Overheads
 from sims.replica import IterationTime, Replica
 from sims.rules import Rules, from_facts
 from workbench.profile import profile as profiles
@@ -31,5 +32,5 @@ def build(options: FakeOptions) -> tuple[Replica, str]:
     engine = str(profile.rules.get("engine") or profile.subject.engine or options.rules)
     rules = from_facts({**profile.rules, "engine": engine, **options.rule_facts()})
     timing: IterationTime = profile
-    admit_ns = sum(item.ns for item in profile.overheads if item.occupies_engine)
-    return Replica(rules, timing, admit_ns=admit_ns), profile.sha256
+    # the overheads that do not occupy the engine are left out: this server has real ones of its own
+    return Replica(rules, timing, admit_ns=Overheads.of(profile).admit_ns), profile.sha256

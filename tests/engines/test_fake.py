@@ -20,6 +20,8 @@ from engines.fake.times import PlainCost
 from sims.replica import Replica, Request
 from sims.rules import LlamaCppRules
 from workbench.errors import ConfigError, Failure
+from workbench.profile.model import Linear
+from workbench.profile.profile import Overhead, Profile, write
 
 Job = tuple[int, int, int]  # (arrival in ns, prompt tokens, output tokens)
 RULES = LlamaCppRules(slots=2, n_batch=16, n_ubatch=16, ctx_per_slot_tok=256)
@@ -176,3 +178,24 @@ def test_a_bad_profile_is_one_line(tmp_path: Path) -> None:
     broken.write_text(json.dumps({"kind": "something else"}))
     with pytest.raises(Failure, match=r"ended at start.*not a profile"):
         engines.launch("fake", None, {"profile": str(broken)}, log_dir=tmp_path)
+
+
+def test_a_profile_brings_its_times_its_rules_and_what_admission_costs(tmp_path: Path) -> None:
+    profile = Profile(
+        source="measured", model=Linear(coefficients_fs={"step": 3_000_000, "prefill_tok": 2_000_000}),
+        overheads=(
+            Overhead(name="admit", ns=11, occupies_engine=True),
+            Overhead(name="http_out", ns=99, occupies_engine=False),
+        ),
+        rules={"engine": "llama.cpp", "slots": 2, "n_batch": 8, "n_ubatch": 8, "ctx_per_slot_tok": 100},
+    )
+    path = write(profile, tmp_path / "profile.json")
+    options = {"profile": str(path), "clock": "virtual", "n_batch": 16}
+    with engines.launch("fake", None, options, log_dir=tmp_path) as running:
+        assert running.facts["profile_sha256"].seen == profile.sha256
+        assert running.facts["profile"].asked == "profile.json"  # no folder of ours in the provenance
+        assert (running.facts["slots"].seen, running.facts["n_batch"].seen) == (2, 16)  # an option wins
+        found, _ = events(running, "/v1/completions", {"prompt": [1] * 20, "max_tokens": 3, "ignore_eos": True})
+    arrival = found[0]["timings"]["arrival_ns"]
+    times = [event["timings"]["token_ns"] - arrival for event in found if event["choices"][0]["text"]]
+    assert times == [(3 + 2 * 16 + 11) + (3 + 2 * 4), 60, 63]

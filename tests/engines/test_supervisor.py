@@ -33,6 +33,12 @@ time.sleep(600)
 """
 
 
+@pytest.fixture(autouse=True)
+def _seen_by_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the keeper starts as other children do, so that its lines are counted; elsewhere it starts plain."""
+    monkeypatch.setattr("engines.supervised.PLAIN", ("-P",))
+
+
 def _start(tmp_path: Path, code: str) -> Supervised:
     return Supervised([sys.executable, "-c", code], child_environment(), tmp_path, tmp_path / "engine.log")
 
@@ -110,6 +116,19 @@ def test_kill_9_of_the_keeper_ends_the_engine_too(tmp_path: Path) -> None:
     parent.kill()
     _wait_gone(engine.pid)
     keeper.stop()
+
+
+def test_stop_works_without_the_keepers_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.supervised.GRACE_S", -supervisor.KILL_S - 4.5)  # half a second in all
+    keeper = _start(tmp_path, "from engines.contract import announce; import time; announce('x'); time.sleep(600)")
+    assert keeper.wait_ready(20) == "x"
+    assert keeper.engine is not None
+    parent = psutil.Process(keeper.engine.pid).parent()
+    assert parent is not None
+    parent.suspend()
+    keeper.stop()
+    _wait_gone(keeper.engine.pid, parent.pid)
+    assert not keeper.alive()
 
 
 def test_an_engine_that_hangs_at_start_is_given_up(tmp_path: Path) -> None:

@@ -118,8 +118,19 @@ def test_a_corrupt_model_is_one_line_with_the_engines_words(model: Path, tmp_pat
     with pytest.raises(Failure, match=r"ended at start \(exit code 1\).*not within the file bounds") as caught:
         engines.launch("llama.cpp", broken, {}, log_dir=tmp_path)
     assert "\n" not in str(caught.value)
-    assert not [p for p in psutil.Process().children(recursive=True) if "supervisor.py" in " ".join(p.cmdline())
-                and str(tmp_path) in " ".join(p.cmdline())]
+
+
+def test_an_engine_that_takes_too_long_is_given_up_and_ended(model: Path, tmp_path: Path) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(Failure, match=r"was not ready within 0\.001 s"):
+        engines.launch("llama.cpp", model, {}, log_dir=tmp_path, timeout_s=0.001)
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_a_log_folder_that_cannot_be_is_one_line(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Failure, match="no log can be written there: "):
+        engines.launch("llama.cpp", model, {}, log_dir=tmp_path / "file")
 
 
 def test_a_taken_port_is_one_line(model: Path, tmp_path: Path) -> None:
