@@ -88,7 +88,8 @@ QUICK = Pace(live_s=3.0, held_out_s=3.0)
 
 
 def run_demo(
-    out: Path | None, reports: Path | None, progress: Progress, run_report: RunReport, *, seed: int | None = None, quick: bool = False
+    out: Path | None, reports: Path | None, progress: Progress, run_report: RunReport, *, seed: int | None = None,
+    quick: bool = False,
 ) -> dict[str, Any]:
     """`workbench demo`. A folder that is there already is refused: nothing stale is reused, nothing lost."""
     folder = out or runs() / f"demo-{now_utc().replace('-', '').replace(':', '')}"
