@@ -1,12 +1,14 @@
 """A notebook's kernel: over ipc instead of TCP ports, its files in a folder of its own, one thread, no history."""
 
+import asyncio
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import default
 
 import workbench
 
@@ -14,17 +16,13 @@ _PATH_TO_US = str(Path(workbench.__file__).resolve().parent.parent)
 
 
 class PrivateKernelManager(AsyncKernelManager):
-    """Starts python3 kernels that listen on no port and write nothing below the user's home."""
+    """Starts python3 kernels whose channels are sockets in a private folder, their history and state with them."""
 
     def __init__(self, **kwargs: Any) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="wb-kernel-")  # short: socket paths end at 107 bytes
         super().__init__(**kwargs)
         self.transport = "ipc"
         self.connection_file = str(Path(self._folder.name) / "k.json")
-
-    @default("kernel_name")
-    def _default_kernel_name(self) -> str:
-        return "python3"
 
     async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
         path = os.pathsep.join(part for part in (_PATH_TO_US, os.environ.get("PYTHONPATH", "")) if part)
@@ -34,7 +32,18 @@ class PrivateKernelManager(AsyncKernelManager):
         }
         return await super()._async_pre_start_kernel(**kwargs)
 
-    async def _async_cleanup_resources(self, restart: bool = False) -> None:
-        await super()._async_cleanup_resources(restart)
-        if not restart:
-            self._folder.cleanup()
+    async def end(self) -> None:
+        """Kill the kernel if there is one, then remove its folder."""
+        if self.has_kernel:
+            await self.shutdown_kernel(now=True)
+        self._folder.cleanup()
+
+
+@contextmanager
+def private_kernel() -> Iterator[PrivateKernelManager]:
+    """A manager to run one notebook with; its kernel does not outlive the block, however that is left."""
+    manager = PrivateKernelManager(kernel_name="python3")
+    try:
+        yield manager
+    finally:
+        asyncio.run(manager.end())

@@ -134,15 +134,15 @@ def _execute(notebook: Any, folder: Path, values: Mapping[str, Any]) -> str | No
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    from workbench.report.kernel import PrivateKernelManager
+    from workbench.report.kernel import private_kernel
 
     path = folder / "notebook.ipynb"
     library.save(notebook, path)
     try:
-        with _quiet():
+        with _quiet(), private_kernel() as kernel:
             papermill.execute_notebook(
                 path, path, parameters=dict(values), cwd=str(folder), progress_bar=False, log_output=False,
-                execution_timeout=CELL_TIMEOUT_S, kernel_manager_class=PrivateKernelManager,
+                execution_timeout=CELL_TIMEOUT_S, km=kernel,
             )
     except PapermillExecutionError as error:
         return " ".join(f"{error.ename}: {error.evalue}".split())

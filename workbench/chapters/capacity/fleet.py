@@ -62,7 +62,7 @@ def capacity_chart(data: Inputs) -> Chart | Prose:
     return Chart(
         "capacity", "replicas", (attainment, latency),
         f"SLO attainment and 95th percentile at {plan['load']['rate_rps']:.3g} requests/s, by number of replicas; "
-        "whiskers are 95 % intervals. Only the numbers that the search tried are drawn.",
+        "whiskers are 95 % intervals, left out where the fleet cannot keep up. Only what the search tried is drawn.",
         f"n = {len(plan['load']['seeds'])} seeds of {plan['load']['requests'][0]} requests (2 seeds where the fleet "
         "cannot keep up)",
         "Two panels over the number of replicas: SLO attainment rising to the target line, and the 95th percentile of "
@@ -86,9 +86,10 @@ def _replicas(item: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _attainment(item: dict[str, Any], colour: int) -> Series:
-    held = [trial["attainment_frac"] for trial in item["trials"]]
-    low, high = tuple(h["low"] for h in held), tuple(h["high"] for h in held)
-    mean = tuple(h["mean"] for h in held)
+    """No whiskers where the fleet cannot keep up: there the interval of two seeds says nothing."""
+    trials = [(trial["attainment_frac"], trial["saturated"]) for trial in item["trials"]]
+    mean = tuple(held["mean"] for held, _ in trials)
+    low, high = (tuple(None if full else held[end] for held, full in trials) for end in ("low", "high"))
     return Series(str(item["name"]), _replicas(item), mean, "simulated", "line", colour, low, high)
 
 
