@@ -167,6 +167,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "plan.json").is_file()
     assert [item["name"] for item in found["candidates"]] == ["Q4_0", "Q8_0"]
     assert found["api"]["source"].startswith("deepinfra.com/pricing")
+    assert "Meta-Llama-3.1-8B-Instruct-Turbo, the candidates tiny-27m" in found["caveat"]
 
 
 def test_the_command_prints_json_or_a_table(base: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,10 @@ def test_points_of_a_category_stand_side_by_side() -> None:
     series = [Series(n, names, (1.0, 2.0), "measured", "points", i, (0.5, 1.5), (1.5, 2.5)) for i, n in enumerate("xy")]
     found = Chart("d", "", (Panel("s", tuple(series)),), "c", "b", "a", names)
     assert render(found).startswith(b"<?xml")
-    assert plotly_json(found)["layout"]["xaxis"]["categoryarray"] == ["a", "b"]
+    layout = plotly_json(found)["layout"]
+    assert layout["xaxis"]["categoryarray"] == ["a", "b"]
+    assert layout["scattermode"] == "group"
+    assert "scattermode" not in plotly_json(chart())["layout"]  # on a number line it would move the points
 
 
 def test_uneven_series_and_rows_are_refused() -> None:

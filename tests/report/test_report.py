@@ -32,7 +32,7 @@ def hostile_inputs(folder: Path) -> Path:
             item["name"] = item["machine"]["name"] = item["machine"]["source"] = EVIL
             item["why_not"] = EVIL
         if value["kind"] == "workbench.plan":
-            value["answer"] = value["choice"]["name"] = value["api"]["name"] = EVIL
+            value["answer"] = value["choice"]["name"] = value["api"]["name"] = value["caveat"] = EVIL
         if value["kind"] == "workbench.profile":
             value["subject"]["quant"] = value["subject"]["hardware"] = EVIL
         target = folder / path.relative_to(RECORDED)

@@ -88,6 +88,8 @@ def _prices(found: dict[str, Any]) -> list[str]:
             f"Break-even with {escape(found['api']['name'])}: {even['rate_rps']:.3g} requests/s, "
             f"{even['monthly_total_tok']:.3g} tokens a month{beyond}; below it the API is cheaper."
         )
+    if found["caveat"]:
+        lines.append(f"Mind: {escape(found['caveat'])}.")
     rows = [item["machine"] for item in found["candidates"]] + ([found["api"]] if found["api"] else [])
     stale = dict.fromkeys(f"{row['name']} ({row['as_of']})" for row in rows if row["stale"])
     if stale:

@@ -26,11 +26,11 @@ def figure(chart: Chart) -> go.Figure:
         _panel(fig, panel, column, seen)
     fig.update_layout(
         template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},
-        legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group", scattermode="group",
-        scattergap=0.6,
+        legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group", bargap=0.5,
     )
     fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8)
     if chart.categories:
+        fig.update_layout(scattermode="group", scattergap=0.6)  # side by side; on a number line it would move them
         order = [label(name) for name in chart.categories]
         fig.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     return fig

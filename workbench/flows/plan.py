@@ -57,7 +57,8 @@ def plan(
         "planned_at_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "origin": "simulated",
         "load": asdict(load) | {"requests": [len(schedule) for schedule in schedules], "seeds": list(spec.seeds)},
         "slo": spec.slo.model_dump(exclude_none=True), "api": _price(api, today) if api is not None else None,
-        "candidates": found, "choice": chosen, "answer": _answer(chosen, found, load, spec),
+        "candidates": found, "choice": chosen, "caveat": _caveat(found, api),
+        "answer": _answer(chosen, found, load, spec),
     }
 
 
@@ -157,6 +158,15 @@ def _choose(found: list[dict[str, Any]]) -> dict[str, Any] | None:
     best = min(able, key=lambda item: (item["cost"]["usd_per_hour"], item["replicas"]))
     return {"name": best["name"], "replicas": best["replicas"], "machines": best["machines"], "cost": best["cost"],
             "break_even": best["break_even"]}
+
+
+def _caveat(found: list[dict[str, Any]], api: ApiPrice | None) -> str | None:
+    """What the comparison with the API leaves out, where another model is served there."""
+    served = sorted({item["subject"]["model"] for item in found if item["subject"]["model"]})
+    if api is None or api.model in served:
+        return None
+    return (f"the API serves {api.model or 'a model that is not named'}, the candidates "
+            f"{', '.join(served) or 'one that is not named'}: prices of tokens are compared, not of equal answers")
 
 
 def _answer(chosen: dict[str, Any] | None, found: list[dict[str, Any]], load: Load, spec: PlanSpec) -> str:

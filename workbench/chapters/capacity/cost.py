@@ -28,7 +28,7 @@ def cost_table(data: Inputs) -> Table | Prose:
                "USD per 1M input tok", "USD per 1M output tok", "USD per 1M total tok", "break-even (requests/s)")
     return Table(columns, tuple(rows), f"Derived from simulated capacity and listed prices. {_sources(data)} A fleet's "
                  "three figures each put the whole cost on one denominator: they are not to be added. An API charges "
-                 "input and output side by side.")
+                 f"input and output side by side. {_caveat(data)}".rstrip())
 
 
 def cost_chart(data: Inputs) -> Chart | Prose:
@@ -56,6 +56,12 @@ def _api_usd_per_hour(data: Inputs) -> float | None:
     assert data.plan is not None
     known = (item["break_even"] for item in data.plan["candidates"])
     return next((even["api_usd_per_hour"] for even in known if even), None)
+
+
+def _caveat(data: Inputs) -> str:
+    assert data.plan is not None
+    said = data.plan["caveat"]
+    return f"Mind: {said}." if said else ""
 
 
 def _sources(data: Inputs) -> str:
