@@ -1,5 +1,6 @@
 """Unit cost by hand, the exact crossing, and the two searches."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -72,6 +73,19 @@ def test_the_smallest_is_found_with_few_questions(answer: int, limit: int) -> No
     assert smallest(meets, limit) == (answer if answer <= limit else None)
     assert len(asked) <= 2 * limit.bit_length() + 2
     assert max(asked) <= limit
+
+
+def doubling_only(meets: Callable[[int], bool], limit: int) -> int:
+    """The mutant: it stops at the first power of two."""
+    n = 1
+    while not meets(n):
+        n = min(2 * n, limit)
+    return n
+
+
+def test_doubling_alone_would_buy_too_many() -> None:
+    assert doubling_only(lambda n: n >= 5, 64) == 8
+    assert smallest(lambda n: n >= 5, 64) == 5
 
 
 def test_where_the_answer_wobbles_its_left_neighbour_was_tried_and_fails() -> None:
