@@ -77,7 +77,7 @@ def test_sigterm_is_an_interruption(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                           check=False)
     assert done.returncode == 130
-    assert done.stderr == "workbench: interrupted\n"
+    assert done.stderr.strip() == "workbench: interrupted"
 
 
 def test_json_is_one_object_on_standard_output(tmp_path: Path) -> None:

@@ -34,17 +34,14 @@ def grid(seed: int) -> list[Measurement]:
     ]
 
 
-def poisson(rate_per_s: float, duration_s: float) -> WorkloadSpec:
-    """The demo's traffic at a rate: Poisson arrivals, lognormal lengths; the first request is warm-up."""
-    raw = {
-        "arrivals": {"kind": "poisson", "rate_per_s": rate_per_s}, "duration_s": duration_s,
-        "warmup_requests": 1, **LENGTHS,
-    }
+def poisson(rate_per_s: float, **how_much: float) -> WorkloadSpec:
+    """The demo's traffic at a rate, for `duration_s` or `requests`; the first request is warm-up."""
+    raw = {"arrivals": {"kind": "poisson", "rate_per_s": rate_per_s}, "warmup_requests": 1, **how_much, **LENGTHS}
     return validate(WorkloadSpec, raw, "demo workload")
 
 
 def live(name: str, role: str, rate_per_s: float, duration_s: float, seed: int) -> Measurement:
     """A Poisson run at a rate. `role` is live (for calibration) or held_out (for validation)."""
     assert role in {"live", "held_out"}
-    schedule = draw(poisson(rate_per_s, duration_s), seed)
+    schedule = draw(poisson(rate_per_s, duration_s=duration_s), seed)
     return Measurement(name, "live" if role == "live" else "held_out", schedule, seed)

@@ -16,7 +16,7 @@ from workbench.runlog.schema import Row
 def pages(cli: click.Group) -> dict[str, str]:
     """Every generated page: path below docs/ -> text."""
     made = {"glossary.md": glossary(), "run-log.md": run_log()}
-    context = click.Context(cli, info_name="workbench")
+    context = click.Context(cli, info_name="workbench", **cli.context_settings)
     names = cli.list_commands(context)
     for name in names:
         command = cli.get_command(context, name)

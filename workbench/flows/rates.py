@@ -6,20 +6,20 @@ from workbench.flows.calibrate import poisson
 from workbench.profile.profile import Profile
 from workbench.workload.draw import draw
 
-PROBE_S = 120.0
-STEPS = 12
+PROBE_REQUESTS = 150
+STEPS = 7
 
 
 def busy_frac(profile: Profile, rate_per_s: float, seed: int) -> float:
-    """Share of the arrivals' time in which one engine computes, for the demo's traffic at a rate."""
-    schedule = draw(poisson(rate_per_s, PROBE_S), seed)
-    found = simulate(schedule, profile, from_facts(profile.rules))
-    return found.busy_ns[0] / max(PROBE_S * 1e9, found.stop_ns)
+    """Share of the time in which one engine computes, for the demo's traffic at a rate."""
+    schedule = draw(poisson(rate_per_s, requests=PROBE_REQUESTS), seed)
+    found = simulate(schedule, profile, from_facts(profile.rules), keep_journal=False)
+    return found.busy_ns[0] / found.stop_ns
 
 
 def rate_for_busy(profile: Profile, target_frac: float, seed: int) -> float:
-    """The Poisson rate at which one engine is busy for this fraction of the time (bisection, two digits)."""
-    low, high = 0.05, 0.1
+    """The Poisson rate at which one engine is busy for this fraction of the time, to two digits (bisection)."""
+    low, high = 0.05, 0.5
     while busy_frac(profile, high, seed) < target_frac and high < 1000:
         low, high = high, high * 2
     for _ in range(STEPS):
