@@ -52,7 +52,7 @@ CANDIDATE = """
 name = "{quant}"
 profile = "{quant}/profile.json"
 machine = "digitalocean-2vcpu-8gb"
-replicas_per_machine = 2  # one engine thread each
+replicas_per_machine = 1  # as measured: the other core is the client's; two engines would share memory bandwidth
 """
 
 
