@@ -28,8 +28,8 @@ def checked(quant: str) -> str:
     if wanted in FORMATS:
         return wanted
     close = difflib.get_close_matches(wanted, FORMATS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(FORMATS)}"
-    raise UsageError(f"quant: {quant!r} cannot be made here; {hint}")
+    hint = f"did you mean {close[0]!r}? " if close and "_K" not in wanted else ""
+    raise UsageError(f"quant: {quant!r} cannot be made here; {hint}there are {', '.join(FORMATS)}")
 
 
 def format_of(shape: tuple[int, ...], quant: str, name: str) -> str:
