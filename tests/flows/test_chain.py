@@ -13,7 +13,8 @@ from sims.rules import LlamaCppRules, as_facts
 from sims.run import simulate
 from workbench.errors import UsageError
 from workbench.flows import calibrate
-from workbench.flows.fit import ENGINE_IN_NS, fit_profile
+from workbench.flows.engine_in import misfit_ns
+from workbench.flows.fit import fit_profile
 from workbench.flows.rates import busy_frac, rate_for_busy
 from workbench.flows.validate import validate
 from workbench.profile.batch import Batch
@@ -22,7 +23,7 @@ from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog, read, write
 
 RULES = LlamaCppRules(slots=4, n_batch=512)
-OVERHEADS = Overheads(in_ns=ENGINE_IN_NS)
+OVERHEADS = Overheads(in_ns=600_000)
 
 
 class Known:
@@ -64,6 +65,14 @@ def test_the_fit_finds_the_known_engine(world: tuple[Profile, dict[str, Path]]) 
     profile, _ = world
     for batch in (Batch(decode_n=1, decode_ctx_sum_tok=40), Batch(((200, 0),)), Batch(((64, 0),), 3, 150, 60, 40)):
         assert profile.iteration_ns(batch) == pytest.approx(Known().iteration_ns(batch), rel=0.01)
+
+
+def test_the_way_into_the_engine_is_found(world: tuple[Profile, dict[str, Path]]) -> None:
+    profile, paths = world
+    assert abs(profile.overhead_ns("engine_in") - OVERHEADS.in_ns) <= 200_000
+    logs = [read(path) for name, path in paths.items() if name != "held"]
+    assert misfit_ns(logs, RULES, OVERHEADS.in_ns) == 0
+    assert misfit_ns(logs, RULES, 2_000_000) > 0, "a wrong delay puts requests into the wrong batch"
 
 
 def test_the_held_out_run_is_predicted(world: tuple[Profile, dict[str, Path]]) -> None:

@@ -22,8 +22,7 @@ from workbench.runlog.table import RunLog, read
 from workbench.workload.draw import draw
 
 if TYPE_CHECKING:
-    from engines import Running
-    from workbench.models import ModelFile
+    pass
 
 LOG, SUMMARY = "run.parquet", "summary.json"
 OnProgress = Callable[[int, int], None]
@@ -97,6 +96,7 @@ def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, b
 @contextmanager
 def _on_engine(spec: BenchSpec, schedule: Sequence[Planned], folder: Path) -> Iterator[_Ready]:
     from engines import launch
+    from workbench.flows.launched import provenance_of, target_of
     from workbench.models import find
 
     assert spec.engine is not None
@@ -105,24 +105,8 @@ def _on_engine(spec: BenchSpec, schedule: Sequence[Planned], folder: Path) -> It
     tokenizer = model.tokenizer_path if model is not None else None
     made = exact(schedule, tokenizer) if tokenizer is not None else None  # before the engine starts: it takes a while
     with launch(given.name, model, given.options, log_dir=folder / "logs") as running:
-        provenance = _of_engine(running, model)
-        target = Target(
-            url=running.url, model=running.model_name, api_key=running.api_key, timeout_s=given.timeout_s,
-            extra_body={"cache_prompt": False}, ignore_eos=True,
-        )
+        provenance, target = provenance_of(running, model), target_of(running, model, given.timeout_s)
         yield _Ready(target, made or calibrated(target, schedule, None, folder, provenance), provenance)
-
-
-def _of_engine(running: "Running", model: "ModelFile | None") -> Provenance:
-    from engines import facts_as_dict
-
-    kv = running.facts.get("kv_type")
-    return collect(
-        "real", engine=running.engine, engine_facts=facts_as_dict(running.facts),
-        model=model.name if model else running.model_name, quant=model.quant if model else "",
-        kv_type=str((kv.seen or kv.asked or "") if kv else ""), weights_id=model.weights_id if model else "",
-        grown_from=(model.grown_from or "") if model else "",
-    )
 
 
 def _described(known: Provenance, spec: BenchSpec, made: Made, config_text: str) -> Provenance:

@@ -9,15 +9,12 @@ from typing import Any
 from sims.replay import Replay, replay
 from sims.rules import LlamaCppRules, as_facts, from_facts
 from workbench.errors import UsageError
+from workbench.flows.engine_in import estimate_ns
 from workbench.profile.fit import fit
 from workbench.profile.profile import Overhead, Profile, Subject, write
 from workbench.profile.samples import Origin
 from workbench.runlog.table import RunLog, read
 
-ENGINE_IN_NS = 1_000_000  # HTTP, parsing, hand-over to the engine's thread: about 1 ms on loopback
-OVERHEADS = (
-    Overhead(name="engine_in", ns=ENGINE_IN_NS, occupies_engine=False),
-)
 SAME = ("model", "quant", "kv_type", "weights_id", "engine")  # a profile speaks of one of each
 
 
@@ -30,11 +27,13 @@ def fit_profile(paths: Sequence[Path], out: Path | None = None) -> Profile:
         raise UsageError("profile fit: name at least one run log")
     logs = [(path, read(path)) for path in paths]
     rules = _check(logs)
+    engine_in_ns = estimate_ns([log for _, log in logs], rules)
     replays = [
-        replay(log, rules, engine_in_ns=ENGINE_IN_NS, run=path.stem, origin=_origin_of(log)) for path, log in logs
+        replay(log, rules, engine_in_ns=engine_in_ns, run=path.stem, origin=_origin_of(log)) for path, log in logs
     ]
     profile = fit(
-        [sample for found in replays for sample in found.samples], rules=as_facts(rules), overheads=OVERHEADS,
+        [sample for found in replays for sample in found.samples], rules=as_facts(rules),
+        overheads=(Overhead(name="engine_in", ns=engine_in_ns, occupies_engine=False),),
         subject=_subject(logs[0][1]), provenance=_provenance(logs),
         left_out=dict(sum((_left_out(found) for found in replays), Counter())),
     )

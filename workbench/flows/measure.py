@@ -1,22 +1,21 @@
 """Measure one workload on one freshly started engine of ours, into a run log."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from engines.launch import launch
-from engines.running import Running, facts_as_dict
 from workbench.bench.run import run
-from workbench.bench.target import Target
+from workbench.flows.launched import provenance_of, target_of
 from workbench.models.shipped import ModelFile
 from workbench.models.tokenizer import load
-from workbench.runlog.provenance import collect
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog
 from workbench.workload.prompts import Prompts
 
 Role = Literal["grid", "live", "held_out"]  # a held-out run never enters a fit
+TIMEOUT_S = 120.0
 OnProgress = Callable[[int, int], None]
 
 
@@ -41,20 +40,11 @@ def measure(
     """
     prompts = Prompts(load(model.tokenizer_path), salt=what.seed).for_schedule(what.schedule, "ids")
     with launch(engine, model, options, log_dir=folder / "logs") as running:
-        provenance = collect(
-            "real", engine=engine, engine_facts=facts_as_dict(running.facts), model=model.name, quant=model.quant,
-            kv_type=str(running.facts["kv_type"].seen or running.facts["kv_type"].asked),
-            weights_id=model.weights_id, grown_from=model.grown_from or "", seeds={"load": what.seed},
+        provenance = replace(
+            provenance_of(running, model), seeds={"load": what.seed},
             workload={"role": what.role, "name": what.name, "concurrency": what.concurrency},
         )
         return run(
-            _target(running), what.schedule, prompts, folder / f"{what.name}.parquet", provenance,
+            target_of(running, model, TIMEOUT_S), what.schedule, prompts, folder / f"{what.name}.parquet", provenance,
             concurrency=what.concurrency, on_progress=on_progress,
         )
-
-
-def _target(running: Running) -> Target:
-    return Target(
-        url=running.url, model=running.model_name, api="completions", api_key=running.api_key, timeout_s=120.0,
-        extra_body={"cache_prompt": False}, ignore_eos=True,
-    )
