@@ -55,7 +55,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Profile, dict[str, 
     paths = {}
     for item in calibrate.grid(1):
         paths[item.name] = measured(folder, item.name, item.schedule, "grid", item.concurrency)
-    for item in (calibrate.live("live-low", "live", 2.0, 12, 11), calibrate.live("held", "held_out", 3.0, 40, 21)):
+    low, held = calibrate.poisson(2.0, duration_s=12), calibrate.poisson(3.0, duration_s=40)
+    for item in (calibrate.live("live-low", "live", low, 11), calibrate.live("held", "held_out", held, 21)):
         paths[item.name] = measured(folder, item.name, item.schedule, item.role)
     logs = [path for name, path in paths.items() if name != "held"]
     return fit_profile(logs, folder / "profile.json"), paths

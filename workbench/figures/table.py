@@ -1,5 +1,6 @@
 """A table as data, shown as HTML in reports and as Markdown in the gallery; every cell is escaped."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from workbench.figures import escape
 
 MIME = "application/vnd.workbench.table+json"
+_NUMBER = re.compile(r"[+\-±<>]?\d|n/a$|none$|$")
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -22,20 +25,26 @@ class Table:
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
 
     def as_html(self) -> str:
-        head = "".join(f"<th>{escape.html(name)}</th>" for name in self.columns)
+        words = [not self._numeric(i) for i in range(len(self.columns))]
+        head = "".join(_cell(name, "th", word) for name, word in zip(self.columns, words, strict=True))
         body = "".join(
-            "<tr>" + "".join(_cell(cell, first=not i) for i, cell in enumerate(row)) + "</tr>" for row in self.rows
+            "<tr>" + "".join(_cell(cell, "td" if i else "th", words[i]) for i, cell in enumerate(row)) + "</tr>"
+            for row in self.rows
         )
         caption = f"<caption>{escape.html(self.caption)}</caption>" if self.caption else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def as_markdown(self) -> str:
-        lines = [self.columns, tuple("---" if not i else "---:" for i in range(len(self.columns)))]
+        lines = [self.columns, tuple("---:" if self._numeric(i) else "---" for i in range(len(self.columns)))]
         text = [
             "| " + " | ".join(cell if number == 1 else escape.markdown(cell) for cell in row) + " |"
             for number, row in enumerate([*lines, *self.rows])
         ]
         return "\n".join(text) + (f"\n\n*{escape.markdown(self.caption)}*" if self.caption else "")
+
+    def _numeric(self, column: int) -> bool:
+        """Numbers stand right, words left; the first column names the row."""
+        return column > 0 and all(_NUMBER.match(row[column]) for row in self.rows)
 
     @staticmethod
     def from_dict(raw: Mapping[str, Any]) -> "Table":
@@ -47,8 +56,8 @@ class Table:
                 "text/plain": escape.plain(plain)}
 
 
-def _cell(text: str, *, first: bool) -> str:
-    return f"<th>{escape.html(text)}</th>" if first else f"<td>{escape.html(text)}</td>"
+def _cell(text: str, tag: str, word: bool) -> str:
+    return f"<{tag}{' class=word' if word else ''}>{escape.html(text)}</{tag}>"
 
 
 def number(value: float | None, digits: int = 3) -> str:

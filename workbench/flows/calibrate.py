@@ -5,7 +5,7 @@ what a busy engine does), live traces alone do not reach the corners. So both, a
 """
 
 from workbench.config import validate
-from workbench.flows.measure import Measurement
+from workbench.flows.measure import Measurement, Role
 from workbench.runlog.schema import Planned
 from workbench.workload.draw import draw
 from workbench.workload.spec import WorkloadSpec
@@ -40,8 +40,6 @@ def poisson(rate_per_s: float, **how_much: float) -> WorkloadSpec:
     return validate(WorkloadSpec, raw, "demo workload")
 
 
-def live(name: str, role: str, rate_per_s: float, duration_s: float, seed: int) -> Measurement:
-    """A Poisson run at a rate. `role` is live (for calibration) or held_out (for validation)."""
-    assert role in {"live", "held_out"}
-    schedule = draw(poisson(rate_per_s, duration_s=duration_s), seed)
-    return Measurement(name, "live" if role == "live" else "held_out", schedule, seed)
+def live(name: str, role: Role, spec: WorkloadSpec, seed: int) -> Measurement:
+    """A Poisson run; `role` is live (for calibration) or held_out (for validation)."""
+    return Measurement(name, role, draw(spec, seed), seed)

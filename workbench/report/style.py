@@ -14,6 +14,7 @@ table{border-collapse:collapse;margin:1rem 0;font-size:.92rem;font-variant-numer
 caption{caption-side:bottom;text-align:left;color:#555;font-size:.86rem;padding-top:.3rem}
 th,td{padding:.28rem .7rem;border-bottom:1px solid #e2e2e2;text-align:right;vertical-align:top}
 th:first-child{text-align:left;font-weight:600}
+.word{text-align:left}
 thead th{border-bottom:2px solid #888}
 figure{margin:1.2rem 0}
 figcaption{color:#555;font-size:.88rem}
