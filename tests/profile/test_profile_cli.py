@@ -51,8 +51,9 @@ def test_a_fit_finds_the_profile_that_made_the_logs(tmp_path: Path, capsys: pyte
     printed = json.loads(run(capsys, "fit", *logs, "--out", tmp_path / "p.json", "--json"))
     found = read(tmp_path / "p.json")
     assert isinstance(found.model, Linear)
-    assert {key: round(value / 1e9) for key, value in found.model.coefficients_fs.items()} == {
-        "step": 2000, "prefill_tok": 1000, "decode_n": 1500}
+    # the way into the engine is found to a step of 0.2 ms; what it is off by goes into the prompts' time
+    assert {key: value / 1e9 for key, value in found.model.coefficients_fs.items()} == pytest.approx(
+        {"step": 2000, "prefill_tok": 1000, "decode_n": 1500}, rel=5e-3)
     assert printed["sha256"] == found.sha256
     assert found.rules["slots"] == 4
     assert found.fit_report is not None

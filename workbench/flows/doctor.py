@@ -24,7 +24,8 @@ EXTRAS = {  # extra -> the distribution that shows it
 }
 BASE = (
     "simpy", "numpy", "pandas", "pyarrow", "scipy", "pydantic", "click", "rich", "matplotlib", "plotly", "jupyterlab",
-    "papermill", "jupytext", "nbconvert", "httpx", "uvloop", "httptools", "orjson", "xllamacpp", "gguf", "safetensors",
+    "papermill", "jupytext", "nbconvert", "mistune", "httpx", "uvloop", "httptools", "orjson", "xllamacpp", "gguf",
+    "safetensors",
     "tokenizers", "psutil",
 )
 
