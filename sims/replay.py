@@ -41,15 +41,16 @@ class Replay:
 
 def replay(
     log: RunLog, rules: LlamaCppRules, *, engine_in_ns: int = 0, engine_out_ns: int = 0,
-    origin: Origin = "live", run: str = "",
+    doubt_ns: int = 0, origin: Origin = "live", run: str = "",
 ) -> Replay:
     """All iterations of the run. `engine_in_ns` passes between sending and the engine, `engine_out_ns` on the
-    way back. Rows that never reached the engine (rejected, never sent) do not matter."""
+    way back; a request that arrives within `doubt_ns` of an iteration's edge is placed by what its first token
+    tells. Rows that never reached the engine (rejected, never sent) do not matter."""
     rows = [row for row in log.rows() if row.sent_ns is not None and row.outcome != "rejected"]
     seen = {row.request_id: observe(row, engine_in_ns, engine_out_ns) for row in rows}
     known = {name: item for name, item in seen.items() if item is not None}
     clouds = [cloud(row) for row in rows if seen[row.request_id] is None]
-    walk = _Walk(rules, known, clouds)
+    walk = _Walk(rules, known, clouds, doubt_ns)
     walk.run()
     vague = tuple(sorted(name for name, item in seen.items() if item is None or not item.exact))
     kinds = Counter(item.kind for item in blur(walk.timed))
@@ -90,10 +91,10 @@ class _Walk:
     """Goes through the run iteration by iteration; `_sharp` says whether the present moment was observed."""
 
     def __init__(
-        self, rules: LlamaCppRules, known: Mapping[str, Observed], clouds: Sequence[tuple[int, int]]
+        self, rules: LlamaCppRules, known: Mapping[str, Observed], clouds: Sequence[tuple[int, int]], doubt_ns: int
     ) -> None:
         self.batcher = LlamaCppBatcher(rules)
-        self.known, self.clouds = known, clouds
+        self.rules, self.known, self.clouds, self.doubt_ns = rules, known, clouds, doubt_ns
         self.arrivals = sorted(known.values(), key=lambda item: item.arrived_ns)  # stable: ties as in the log
         self.timed: list[Timed] = []
         self._now_ns, self._sharp, self._next = 0, True, 0
@@ -111,11 +112,29 @@ class _Walk:
                 return
 
     def _submit(self) -> None:
-        while self._next < len(self.arrivals) and self.arrivals[self._next].arrived_ns <= self._now_ns:
+        while self._next < len(self.arrivals) and self._has_come(self.arrivals[self._next]):
             item = self.arrivals[self._next]
             request = Request(item.request_id, item.prompt_tok, item.output_tok)
             self.batcher.submit(Job(request, item.prompt_tok, kv_tok=item.cached_tok))
             self._next += 1
+
+    def _has_come(self, item: Observed) -> bool:
+        """Whether the engine knew of this request when it decided on the batch that begins now."""
+        after_ns = item.arrived_ns - self._now_ns
+        joined = self._joined(item) if abs(after_ns) < self.doubt_ns else None
+        return after_ns <= 0 if joined is None else joined
+
+    def _joined(self, item: Observed) -> bool | None:
+        """Near an iteration's edge the time of arrival does not tell, the tokens do: a request whose first token
+        comes with the next ones of the others was in their batch. None where that says nothing: it would have to
+        wait or its prompt be cut, or there is nobody to compare with."""
+        others = [*self.batcher.running, *self.batcher.waiting]
+        fits = len(others) < self.rules.slots and item.prompt_tok + len(others) <= self.rules.n_batch
+        first_ns, known = item.tokens[0]
+        following = [at_ns for at_ns, is_exact in map(self._token, others) if is_exact]
+        if not fits or not known or not following:
+            return None
+        return first_ns - min(following) < self.doubt_ns
 
     def _iterate(self, plan: Plan) -> None:
         """Time one iteration, record it, advance everyone in it."""

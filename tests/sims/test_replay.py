@@ -61,6 +61,20 @@ def test_overheads_are_taken_out_again() -> None:
     assert [(s.batch, s.ns) for s in found.samples] == [(it.batch, it.end_ns - it.start_ns) for _, it in result.trace]
 
 
+@pytest.mark.parametrize("assumed_ns", [0, 400, 700, 1_100, 1_400])
+def test_tokens_tell_who_was_in_a_batch_where_the_clock_cannot(assumed_ns: int) -> None:
+    """The way in is 700 ns; whatever is assumed, within the doubt every batch is found. Without doubt it is not."""
+    cases = planned([(i * 2_300, 20 + i % 7, 3 + i % 4) for i in range(40)])
+    result = simulate(cases, Linear(), RULES, keep_iterations=True, overheads=Overheads(in_ns=700))
+    assert result.trace is not None
+    truth = [it.batch for _, it in result.trace]
+    found = replay(result.log, RULES, engine_in_ns=assumed_ns, doubt_ns=800)
+    assert [s.batch for s in found.samples] == truth
+    assert set(found.spread_ns) == {0}
+    clock_only = replay(result.log, RULES, engine_in_ns=assumed_ns)
+    assert ([s.batch for s in clock_only.samples] == truth) == (assumed_ns == 700)
+
+
 def test_wrong_rules_are_noticed_by_the_spread() -> None:
     cases = planned([(i * 1_000, 30, 6) for i in range(20)])
     log = simulate(cases, Linear(), RULES).log

@@ -15,6 +15,7 @@ from workbench.profile.profile import Overhead, Profile, Subject, write
 from workbench.profile.samples import Origin
 from workbench.runlog.table import RunLog, read
 
+DOUBT_NS = 2_000_000  # nearer to an iteration's edge than this, tokens and not the clock say who was in it
 SAME = ("model", "quant", "kv_type", "weights_id", "engine")  # a profile speaks of one of each
 
 
@@ -29,7 +30,8 @@ def fit_profile(paths: Sequence[Path], out: Path | None = None) -> Profile:
     rules = _check(logs)
     engine_in_ns = estimate_ns([log for _, log in logs], rules)
     replays = [
-        replay(log, rules, engine_in_ns=engine_in_ns, run=path.stem, origin=_origin_of(log)) for path, log in logs
+        replay(log, rules, engine_in_ns=engine_in_ns, doubt_ns=DOUBT_NS, run=path.stem, origin=_origin_of(log))
+        for path, log in logs
     ]
     profile = fit(
         [sample for found in replays for sample in found.samples], rules=as_facts(rules),
