@@ -35,9 +35,22 @@ class Known:
         return self.step_ns + batch.prefill_tok * self.prompt_ns + batch.decode_n * self.decode_ns
 
 
-def measured(folder: Path, name: str, schedule: tuple[Planned, ...], role: str, concurrency: int | None = None) -> Path:
+KNOWN = Known()
+
+
+class Slower(Known):
+    """The same engine on a day when its machine is a tenth slower."""
+
+    def iteration_ns(self, batch: Batch) -> int:
+        return super().iteration_ns(batch) * 11 // 10
+
+
+def measured(
+    folder: Path, name: str, schedule: tuple[Planned, ...], role: str, concurrency: int | None = None,
+    engine: Known = KNOWN,
+) -> Path:
     """A run on the known engine, labelled as a measurement."""
-    log = simulate(schedule, Known(), RULES, overheads=OVERHEADS, concurrency=concurrency).log
+    log = simulate(schedule, engine, RULES, overheads=OVERHEADS, concurrency=concurrency).log
     facts = as_facts(RULES)
     provenance = replace(
         log.provenance, world="real", engine="llama.cpp", model="known", quant="Q8_0",
@@ -84,6 +97,16 @@ def test_the_held_out_run_is_predicted(world: tuple[Profile, dict[str, Path]]) -
     assert found["metrics"]["e2e_s"]["mean"]["half_range_frac"] is None
     assert 0.3 < found["busy_frac"] < 1
     assert "within the aim" in found["verdict"]
+
+
+def test_a_slower_machine_is_told_from_a_wrong_simulator(world: tuple[Profile, dict[str, Path]], tmp_path: Path) -> None:
+    profile, paths = world
+    found = validate(profile, [paths["held"]])
+    assert abs(found["step_drift_frac"]) < 0.01
+    item = calibrate.live("slow-day", "held_out", calibrate.poisson(3.0, duration_s=40), 21)
+    found = validate(profile, [measured(tmp_path, item.name, item.schedule, item.role, engine=Slower())])
+    assert found["step_drift_frac"] == pytest.approx(0.1, abs=0.01)
+    assert "steps took 10." in found["verdict"] or "steps took 9." in found["verdict"]
 
 
 def test_a_wrong_profile_is_called_wrong(world: tuple[Profile, dict[str, Path]]) -> None:

@@ -79,7 +79,7 @@ RunReport = Callable[[Path, Path], Report]  # (folder of results, where reports 
 class Pace:
     """How long the runs are. The default keeps the whole demo under five minutes on two cores."""
 
-    live_s: float = 12.0
+    live_s: float = 12.0  # one held-out run lies between two such live traces; three between four shorter ones
     held_out_n: int = 62  # requests, the warm-up one included: the fewest that allow a 95th percentile
     held_out_s: float = 32.0  # at most
 
@@ -141,7 +141,7 @@ class Demo:
         return found
 
     def measure_and_fit(self, quant: str, model: ModelFile) -> None:
-        """Grid, then live traces and held-out runs in turn, so that drift between them is small; then the fit."""
+        """Grid, then live traces and held-out runs in turn, so that both see the same drift; then the fit."""
         folder = self.folder / quant
         logs = [self._measure(item, model, folder) for item in calibrate.grid(self.seed)]
         rough = fit_profile(logs)
@@ -175,11 +175,11 @@ class Demo:
         held_out = calibrate.poisson(rate, requests=pace.held_out_n)
         if pace.held_out_n > rate * pace.held_out_s:
             held_out = calibrate.poisson(rate, duration_s=pace.held_out_s)
-        yield calibrate.live("live-low", "live", calibrate.poisson(low, duration_s=pace.live_s), self.seed + 11)
-        yield calibrate.live("heldout-1", "held_out", held_out, self.seed + 21)
-        yield calibrate.live("live-middle", "live", calibrate.poisson(middle, duration_s=pace.live_s), self.seed + 12)
-        for repeat in range(2, repeats + 1):  # the same requests again: what differs is the machine
-            yield calibrate.live(f"heldout-{repeat}", "held_out", held_out, self.seed + 21)
+        lives = [calibrate.poisson(rate, duration_s=pace.live_s / repeats**0.5) for rate in (low, middle)]
+        for number in range(repeats):  # the same requests in each held-out run: what differs is the machine
+            yield calibrate.live(f"live-{number + 1}", "live", lives[number % 2], self.seed + 11 + number)
+            yield calibrate.live(f"heldout-{number + 1}", "held_out", held_out, self.seed + 31)
+        yield calibrate.live(f"live-{repeats + 1}", "live", lives[repeats % 2], self.seed + 11 + repeats)
 
     def _measure(self, what: Measurement, model: ModelFile, folder: Path) -> Path:
         label = f"measure {model.quant} {what.name}: {len(what.schedule)} requests"

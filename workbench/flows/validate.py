@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from sims.replay import replay
 from sims.run import simulate
 from workbench.errors import Failure, UsageError
-from workbench.flows.fit import rules_of
+from workbench.flows.fit import DOUBT_NS, rules_of
 from workbench.metrics import describe, succeeded, values
 from workbench.profile.profile import Profile
 from workbench.runlog.schema import Planned
@@ -54,6 +55,7 @@ def validate(profile: Profile, paths: Sequence[Path]) -> dict[str, Any]:
     twins = [simulated_twin(log, profile) for log in logs]
     metrics = {name: _compare(name, logs, [twin for twin, _ in twins]) for name in METRIC_NAMES}
     e2e = metrics["e2e_s"]["mean"]
+    drift_frac = step_drift_frac(profile, logs)
     return {
         "kind": "workbench.validation", "schema": SCHEMA, "subject": profile.subject.model_dump(),
         "profile_source": profile.source, "profile_sha256": profile.sha256,
@@ -61,11 +63,24 @@ def validate(profile: Profile, paths: Sequence[Path]) -> dict[str, Any]:
         "not_ok": [int((~succeeded(log.counted)).sum()) for log in logs],
         "client_limited": [bool(log.provenance.client.get("client_limited")) for log in logs],
         "busy_frac": float(np.mean([busy for _, busy in twins])), "repeats": len(logs), "metrics": metrics,
-        "verdict": verdict(e2e["rel_error_frac"], e2e["half_range_frac"]),
+        "step_drift_frac": drift_frac, "verdict": verdict(e2e["rel_error_frac"], e2e["half_range_frac"], drift_frac),
     }
 
 
-def verdict(rel_error_frac: float | None, half_range_frac: float | None) -> str:
+def step_drift_frac(profile: Profile, logs: Sequence[RunLog]) -> float | None:
+    """Time of the engine's steps in these runs over what the profile says of the same steps, minus one.
+
+    It tells the two sources of error apart: what is left of the error when this is small is the simulator's.
+    """
+    took_ns = said_ns = 0
+    for log in logs:
+        found = replay(log, rules_of(log), engine_in_ns=profile.overhead_ns("engine_in"), doubt_ns=DOUBT_NS)
+        took_ns += sum(item.ns for item in found.samples)
+        said_ns += sum(profile.iteration_ns(item.batch) for item in found.samples)
+    return took_ns / said_ns - 1.0 if said_ns else None
+
+
+def verdict(rel_error_frac: float | None, half_range_frac: float | None, drift_frac: float | None = None) -> str:
     """One sentence on the E2E mean; none of it where the machine was too noisy to tell."""
     if rel_error_frac is None:
         return "no verdict: nothing to compare"
@@ -74,6 +89,9 @@ def verdict(rel_error_frac: float | None, half_range_frac: float | None) -> str:
                 f"more than {TOO_NOISY_FRAC:.0%})")
     within = "within" if abs(rel_error_frac) <= AIM_FRAC else "outside"
     spread = "one run, spread unknown" if half_range_frac is None else f"repeats differ by +-{half_range_frac:.1%}"
+    if drift_frac is not None:
+        way = "longer" if drift_frac > 0 else "less"
+        spread += f"; the engine's own steps took {abs(drift_frac):.1%} {way} than the profile says"
     return f"simulated E2E mean is off by {rel_error_frac:+.1%}: {within} the aim of {AIM_FRAC:.0%} ({spread})"
 
 
