@@ -99,7 +99,9 @@ def test_the_held_out_run_is_predicted(world: tuple[Profile, dict[str, Path]]) -
     assert "within the aim" in found["verdict"]
 
 
-def test_a_slower_machine_is_told_from_a_wrong_simulator(world: tuple[Profile, dict[str, Path]], tmp_path: Path) -> None:
+def test_a_slower_machine_is_told_from_a_wrong_simulator(
+    world: tuple[Profile, dict[str, Path]], tmp_path: Path
+) -> None:
     profile, paths = world
     found = validate(profile, [paths["held"]])
     assert abs(found["step_drift_frac"]) < 0.01
