@@ -44,7 +44,7 @@ def _row(found: Mapping[str, Any], quant: str) -> str:
 
     return (f"| {quant.upper()} | {value('e2e_mean_measured_s', '.0f', 1e3)} ms | "
             f"{value('e2e_mean_simulated_s', '.0f', 1e3)} ms | {value('e2e_mean_error_frac', '+.1%')} | "
-            f"{value('e2e_mean_half_range_frac', '.1%')} | {value('replicas', 'd')} | "
+            f"{value('e2e_mean_half_range_frac', '.1%')} | {value('replicas', '.0f')} | "
             f"{value('knee_rps', '.3g')} requests/s |")
 
 
