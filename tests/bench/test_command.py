@@ -239,6 +239,7 @@ def test_ctrl_c_keeps_what_was_measured_and_exits_130(tmp_path: Path) -> None:
     assert json.loads((out / "summary.json").read_text())["partial"] is True
 
 
+@pytest.mark.slow
 def test_engine_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, shown, _ = call(
         capsys, "--engine", "fake", "--rate", "40", "--requests", "5", *LENGTHS, "--out", str(tmp_path / "o"), "--json"
@@ -252,6 +253,7 @@ def test_engine_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (code, "needs a model file" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_example_runs_on_a_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bench.toml"
     example = (data("examples") / "bench.toml").read_text()

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench import metrics
@@ -80,6 +80,7 @@ def test_gaps_never_join_two_answers() -> None:
     assert values(made, "stall_s").tolist() == [2, 1]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.booleans()), max_size=20))
 def test_laws(parts: list[tuple[int, int, int, bool]]) -> None:
     rows = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import Failure
@@ -27,6 +27,7 @@ rows = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(rows, max_size=8))
 def test_parquet_and_part_give_back_every_row(tmp_path_factory: pytest.TempPathFactory, made: list[Row]) -> None:
     folder = tmp_path_factory.mktemp("log")

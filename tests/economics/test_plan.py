@@ -157,6 +157,7 @@ def test_two_candidates_of_one_name_are_refused() -> None:
         parse(PlanSpec, text() + '[[candidate]]\nname = "server"\nprofile = "p"\nusd_per_hour = 1\n', "plan.toml")
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path: Path) -> None:
     """The example as it ships, with shorter runs."""
     path = data("examples") / "plan.toml"

@@ -54,6 +54,7 @@ def test_show_names_every_option() -> None:
         show_engine("vlm")
 
 
+@pytest.mark.slow
 def test_doctor_tells_a_remedy_for_everything_that_is_not_well() -> None:
     told = json.loads(_run(doctor_command, "--json"))
     assert told["ok"]

@@ -32,6 +32,7 @@ def test_origin_is_in_the_legend_and_the_caption() -> None:
 
 
 @pytest.mark.parametrize("draw", [lambda: render.__wrapped__(chart()), lambda: render.__wrapped__(chart(), "png")])
+@pytest.mark.slow
 def test_drawing_is_deterministic(draw: Callable[[], bytes]) -> None:
     assert draw() == draw()
 

@@ -32,6 +32,7 @@ def test_prompts_have_exactly_the_length_asked_for(words: Vocabulary, n_tok: int
     assert not {words.id_of(token) for token in SPECIAL_TOKENS} & set(ids)
 
 
+@pytest.mark.slow
 def test_prompts_share_next_to_no_prefix(words: Vocabulary) -> None:
     rng = np.random.default_rng(0)
     prompts = [words.prompt_ids(64, rng) for _ in range(120)]

@@ -121,6 +121,7 @@ def test_workloads_that_differ_in_one_thing_share_the_rest() -> None:
 
 
 @given(rate=st.floats(0.01, 1000), seed=st.integers(0, 2**32), duration_s=st.floats(0.5, 20))
+@pytest.mark.slow
 def test_a_duration_takes_the_beginning_of_the_same_arrivals(rate: float, seed: int, duration_s: float) -> None:
     arrivals = {"kind": "poisson", "rate_per_s": rate}
     by_number = draw(spec(arrivals=arrivals, requests=400), seed)

@@ -60,10 +60,10 @@ def test_text_and_ids_say_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_prefix_cache_stays_cold(name: str) -> None:
-    """Among 300 requests of two runs no two share their first eight tokens; a given salt repeats itself."""
+    """Among 120 requests of two runs no two share their first eight tokens; a given salt repeats itself."""
     encoder = ENCODERS[name]
-    seen = [tuple(Prompts(encoder, salt=salt).token_ids(24, i)[:8]) for salt in (1, 2) for i in range(150)]
-    assert len(set(seen)) == 300
+    seen = [tuple(Prompts(encoder, salt=salt).token_ids(24, i)[:8]) for salt in (1, 2) for i in range(60)]
+    assert len(set(seen)) == 120
     assert Prompts(encoder, salt=1).text(24, 7) == Prompts(encoder, salt=1).text(24, 7)
     assert Prompts(encoder).salt != Prompts(encoder).salt
 
