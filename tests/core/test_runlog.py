@@ -115,9 +115,9 @@ def test_provenance_says_what_ran_and_not_who() -> None:
     import getpass
     import socket
 
-    made = collect("real", config_text='api_key = "sk-abcdef0123456789abcdef"', seeds={"load": 1})
+    made = collect("real", config_text='api_key = "sk-canary0123456789abcdef"', seeds={"load": 1})
     text = json.dumps(made.as_dict())
-    assert "sk-abcdef" not in text
+    assert "sk-canary" not in text
     assert made.config_sha256
     assert made.packages["numpy"]
     for secret in (socket.gethostname(), str(Path.home()), str(Path.cwd())):
