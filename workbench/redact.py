@@ -23,10 +23,16 @@ def redact(text: str) -> str:
     for name, value in os.environ.items():
         if len(value) >= 8 and re.search(r"(?i)(api_?key|secret|token|password)$", name):
             text = text.replace(value, secret_id(value))
-    text = _PAIR.sub(lambda m: m[1] + _as_id(m[2]), text)
+    text = _PAIR.sub(_pair, text)
     text = _BEARER.sub(lambda m: m[1] + _as_id(m[2]), text)
     text = _VENDOR.sub(lambda m: _as_id(m[0]), text)
     return _URL_USER.sub(lambda m: _as_id(m[0]), text)
+
+
+def _pair(match: re.Match[str]) -> str:
+    """Behind a colon stands prose as often as a secret: there it must look like one."""
+    prose = match[1].rstrip(" '\"").endswith(":") and len(match[2]) < 16 and match[2].isalpha()
+    return match[0] if prose else match[1] + _as_id(match[2])
 
 
 def _as_id(secret: str) -> str:

@@ -8,7 +8,7 @@ from engines.record import Engine
 
 
 def _argv(config: Path) -> tuple[str, ...]:
-    return "-m", "engines.fake.server", str(config)
+    return "-P", "-m", "engines.fake.server", str(config)
 
 
 ENGINE = Engine(

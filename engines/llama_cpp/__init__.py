@@ -8,7 +8,7 @@ from engines.record import Engine
 
 
 def _argv(config: Path) -> tuple[str, ...]:
-    return "-m", "engines.llama_cpp.server", str(config)
+    return "-P", "-m", "engines.llama_cpp.server", str(config)
 
 
 ENGINE = Engine(

@@ -1,6 +1,7 @@
 """The child process: `python -m engines.llama_cpp.server CONFIG.json` serves until it is told to stop."""
 
 import ctypes
+import os
 import signal
 import sys
 from pathlib import Path
@@ -63,7 +64,10 @@ def hush() -> None:
 def main(config: Path) -> int:
     import xllamacpp as x
 
-    given = params(read_config(config))
+    asked = read_config(config)
+    # from here on the model is called by its name alone: llama.cpp's log repeats it, and logs get around
+    os.chdir(Path(asked["model_path"]).parent)
+    given = params(asked | {"model_path": Path(asked["model_path"]).name})
     try:
         server = x.Server(given)  # answers from threads of its own
     except RuntimeError as error:

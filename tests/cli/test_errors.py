@@ -87,9 +87,10 @@ def test_json_is_one_object_on_standard_output(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    "hostile", ["\x1b[31mred\x1b[0m", "\x1b]0;title\x07x", "[link=file:///etc]x[/link]", "a\x00b\x9bc"]
-)
+@pytest.mark.parametrize("hostile", [
+    "\x1b[31mred\x1b[0m", "\x1b]0;title\x07x", "[link=file:///etc]x[/link]", "a\x00b\x9bc",
+    r"a\[/nope]", r"x\[link=http://evil]y\[/link]",
+])
 def test_hostile_text_is_tamed(hostile: str) -> None:
     from rich.text import Text
 

@@ -85,3 +85,4 @@ def test_what_the_environment_calls_a_key_is_redacted(monkeypatch: pytest.Monkey
 def test_ordinary_text_stays(text: str) -> None:
     assert redact(text) == text
     assert redact("max_token = 100000") == "max_token = 100000"
+    assert redact("passwd: neither a file nor a folder") == "passwd: neither a file nor a folder"

@@ -91,6 +91,18 @@ def test_garbage_is_one_line(tmp_path: Path, content: bytes) -> None:
         read(tmp_path / "missing.parquet")
 
 
+@pytest.mark.parametrize(("old", "new"), [
+    ('"schema":1,"prov', '"schema":null,"prov'), ('"schedule":[', '"schedule":[[1,2,3,4,5,6,7,8,9],'),
+    ("\n{", "\n{broken\n{"), ("\n{", "\n5\n{"), ('"machine":null', '"machine":{"x":1}'),
+])
+def test_a_damaged_part_file_is_one_line(tmp_path: Path, old: str, new: str) -> None:
+    text = header(PROVENANCE, [Planned("r0", 0, 5, 6)]) + line(Row(request_id="r0", outcome="ok"))
+    assert old in text
+    (tmp_path / "x.part.jsonl").write_text(text.replace(old, new, 1))
+    with pytest.raises(Failure, match=r"x.part.jsonl: (damaged run log|run log schema)"):
+        read(tmp_path / "x.part.jsonl")
+
+
 def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
 

@@ -87,7 +87,7 @@ def _work(plan: Plan, on_progress: Progress | None) -> tuple[dict[str, Any], boo
     with tempfile.TemporaryFile() as errors:
         # a session of its own: a Ctrl-C in the terminal reaches only us, and we tell the worker in order
         process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.bench.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-P", "-m", "workbench.bench.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=errors, start_new_session=True,
         )
         assert process.stdin is not None
@@ -97,10 +97,11 @@ def _work(plan: Plan, on_progress: Progress | None) -> tuple[dict[str, Any], boo
                 with contextlib.suppress(BrokenPipeError):
                     plan.send(process.stdin)
                 end = _follow(process.stdout, on_progress)
-                code = process.wait(STOP_GRACE_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_GRACE_S)
         finally:
-            process.kill()
-            process.wait()
+            process.kill()  # nothing happens to one that has ended
+            code = process.wait()
             process.stdout.close()
             with contextlib.suppress(OSError):
                 process.stdin.close()

@@ -27,7 +27,9 @@ def plain(text: str) -> str:
 
 def escape(text: str) -> str:
     """Hostile text for rich markup: no escapes, no markup."""
-    return plain(text).replace("[", r"\[")
+    from rich.markup import escape as markup
+
+    return markup(plain(text))
 
 
 def emit(value: Any, as_json: bool, text: Callable[[], Any]) -> None:

@@ -18,10 +18,10 @@ def group() -> None:
 
 
 @group.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), envvar="WORKBENCH_DATA")
 @json_option
 def check(folder: Path, as_json: bool) -> None:
-    """Say which of the known data sets FOLDER holds, and where the others come from.
+    """Say which of the known data sets FOLDER (default: $WORKBENCH_DATA) holds, and where the others come from.
 
     \b
     Example:

@@ -8,7 +8,7 @@ KINDS = ("bench", "scenario", "plan")
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", metavar="bench|scenario|plan", type=click.Choice(KINDS))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="File to write (default: KIND.toml here).")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def command(kind: str, out: Path | None, force: bool) -> None:

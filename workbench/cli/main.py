@@ -85,6 +85,12 @@ def main(argv: list[str] | None = None) -> None:
         if os.environ.get("WORKBENCH_DEBUG"):
             raise
         _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except MemoryError:
+        _fail("out of memory; ask for less at once", 1)
+    except Exception as error:
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        _fail(f"{type(error).__name__}: {error}; this is a bug: WORKBENCH_DEBUG=1 shows where", 1)
 
 
 def _as_interrupt(_signal: int, _frame: object) -> None:

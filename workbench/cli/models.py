@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option
+from workbench.cli.common import emit, json_option, plain
 
 
 @click.group()
@@ -32,8 +32,8 @@ def list_(as_json: bool) -> None:
 
     found = list_models()
     emit({"models": [asdict(item) for item in found]}, as_json, lambda: "\n".join(
-        f"{escape(item.name)} {item.quant}: {item.params / 1e6:.2f} M parameters, "
-        f"{item.bytes / 1e6:.1f} MB, {escape(item.note)}"
+        f"{plain(item.name)} {item.quant}: {item.params / 1e6:.2f} M parameters, "
+        f"{item.bytes / 1e6:.1f} MB, {plain(item.note)}"
         for item in found
     ))
 
@@ -75,4 +75,4 @@ def convert(model: str, quant: str, out: Path, as_json: bool) -> None:
 
 def _report(found: dict[str, Any], as_json: bool) -> None:
     found = {key: value.name if isinstance(value, Path) else value for key, value in found.items()}
-    emit(found, as_json, lambda: "\n".join(f"{escape(str(key))}: {escape(str(value))}" for key, value in found.items()))
+    emit(found, as_json, lambda: "\n".join(f"{plain(str(key))}: {plain(str(value))}" for key, value in found.items()))

@@ -90,7 +90,7 @@ def _diff_table(found: dict[str, Any]) -> Any:
 
     facts = Table("what differs", "first", "second", box=None)
     for key, (a, b) in found["provenance"].items():
-        facts.add_row(escape(key), escape(str(a))[:60], escape(str(b))[:60])
+        facts.add_row(escape(key), escape(str(a)[:60]), escape(str(b)[:60]))
     numbers = Table("metric", "", "first", "second", "difference", box=None)
     for row in found["metrics"]:
         change = row["rel_difference_frac"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option
+from workbench.cli.common import emit, escape, json_option, note
 
 
 @click.command()
@@ -27,6 +27,9 @@ def command(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_jso
     from workbench.profile.profile import read
 
     found = validate(read(profile_path), runs)
+    for name, partial in zip(found["runs"], found["partial"], strict=True):
+        if partial:
+            note(f"{name}: partial: the run was cut off; what it measured is compared")
     if out is not None:
         write_json(out, found)
     emit(found, as_json, lambda: validation_table([found]))

@@ -99,5 +99,6 @@ def _provenance(logs: Sequence[tuple[Path, RunLog]]) -> dict[str, Any]:
         "started_at_utc": first.started_at_utc, "git_commit": first.git_commit,
         "machine": asdict(first.machine) if first.machine else None,
         "runs": [{"name": path.stem, "role": log.provenance.workload.get("role", ""), "requests": len(log),
+                  "partial": log.partial,
                   "client_limited": bool(log.provenance.client.get("client_limited"))} for path, log in logs],
     }

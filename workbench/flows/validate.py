@@ -60,6 +60,7 @@ def validate(profile: Profile, paths: Sequence[Path]) -> dict[str, Any]:
         "kind": "workbench.validation", "schema": SCHEMA, "subject": profile.subject.model_dump(),
         "profile_source": profile.source, "profile_sha256": profile.sha256,
         "runs": [path.stem for path in paths], "requests": [len(log.counted) for log in logs],
+        "partial": [log.partial for log in logs],
         "not_ok": [int((~succeeded(log.counted)).sum()) for log in logs],
         "client_limited": [bool(log.provenance.client.get("client_limited")) for log in logs],
         "busy_frac": float(np.mean([busy for _, busy in twins])), "repeats": len(logs), "metrics": metrics,

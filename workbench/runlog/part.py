@@ -89,10 +89,15 @@ def read_part(path: Path) -> Part:
         assert top["kind"] == KIND
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise Failure(f"{path.name}: not a run log; its first line says what it is") from error
-    check_schema(top["schema"], path.name)
-    lines = rest.split("\n")
-    rows = [_row(json.loads(item)) for item in lines[:-1] if item]  # the piece after the last newline is cut short
-    return Part(Provenance.from_dict(top["provenance"]), tuple(Planned(*item) for item in top["schedule"]), tuple(rows))
+    check_schema(top.get("schema"), path.name)
+    try:
+        schedule = tuple(Planned(*item) for item in top["schedule"])
+        provenance = Provenance.from_dict(top["provenance"])
+        # the piece after the last newline was cut short by a kill
+        rows = tuple(_row(json.loads(item)) for item in rest.split("\n")[:-1] if item)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Failure(f"{path.name}: damaged run log: {type(error).__name__}: {error}") from error
+    return Part(provenance, schedule, rows)
 
 
 _KNOWN = frozenset(item.name for item in fields(Row))

@@ -14,12 +14,11 @@ from workbench.errors import UsageError
 from workbench.runlog.schema import Planned
 from workbench.workload.arrivals import NEVER_NS, Closed, Open, times_ns
 from workbench.workload.lengths import find_file
-from workbench.workload.spec import TraceSource, WorkloadSpec
+from workbench.workload.spec import MAX_REQUESTS, TraceSource, WorkloadSpec
 from workbench.workload.traces import AZURE, MOONCAKE, Trace, read_csv, read_jsonl
 
 Ints = NDArray[np.int64]
 ARRIVALS, PROMPTS, OUTPUTS = 0, 1, 2  # stream numbers; 3 is thinning
-MAX_REQUESTS = 10_000_000
 
 
 def draw(spec: WorkloadSpec, seed: int, *, base: Path | None = None) -> tuple[Planned, ...]:

@@ -14,7 +14,7 @@ from workbench import paths
 from workbench.config import Settings
 from workbench.errors import ConfigError, UsageError
 
-Tok = Annotated[int, Field(ge=1)]
+Tok = Annotated[int, Field(ge=1, le=10_000_000)]  # no context is longer, and no memory is endless
 Floats = NDArray[np.float64]
 Z95 = float(special.ndtri(0.95))
 

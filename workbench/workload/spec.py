@@ -8,6 +8,8 @@ from workbench.config import Settings
 from workbench.workload.arrivals import Arrivals, Closed
 from workbench.workload.lengths import Lengths, Tok
 
+MAX_REQUESTS = 10_000_000
+
 
 class Columns(Settings):
     """Which column of a trace holds what, and in which unit its times are.
@@ -59,7 +61,7 @@ class WorkloadSpec(Settings):
     prompt_tok: Lengths | None = None
     output_tok: Lengths | None = None
     trace: TraceSource | None = None
-    requests: int | None = Field(default=None, ge=1)
+    requests: int | None = Field(default=None, ge=1, le=MAX_REQUESTS)
     duration_s: float | None = Field(default=None, gt=0)
     warmup_requests: int = Field(default=0, ge=0)
     tenant: str = "default"
