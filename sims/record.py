@@ -36,9 +36,9 @@ class Record:
             request_id=plan.request_id, tenant=plan.tenant, tier=plan.tier, model=model, engine=engine,
             replica=None if self.replica is None else str(self.replica),
             asked_prompt_tok=plan.asked_prompt_tok, asked_output_tok=plan.asked_output_tok,
-            prompt_tok=plan.asked_prompt_tok, cached_tok=0, output_tok=len(seen),
+            prompt_tok=plan.asked_prompt_tok, cached_tok=0 if seen else None, output_tok=len(seen) or None,
             intended_ns=plan.intended_ns, sent_ns=self.sent_ns, admit_ns=self.admit_ns, start_ns=self.start_ns,
             first_token_ns=seen[0] if seen else None, last_token_ns=seen[-1] if seen else None,
             end_ns=self.left_ns, warmup=plan.warmup, outcome=self.outcome, error=error, cost_pusd=cost_pusd,
-            preemptions=self.preemptions, chunk_ns=seen, chunk_tok=(1,) * len(seen),
+            preemptions=self.preemptions, chunk_ns=seen or None, chunk_tok=(1,) * len(seen) or None,
         )

@@ -1,6 +1,6 @@
 """The scenario file: a workload, a fleet, policies by name, a horizon, seeds, and what counts as good."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -95,28 +95,11 @@ class Scenario(Settings):
         return {tier: spec.as_slo() for tier, spec in self.slo.items()}
 
 
-def profile_path(text: str, base: Path, shipped: Path) -> Path:
-    """A file relative to the scenario, or the name of a profile that ships. Never outside the scenario's folder
-    and the working folder: a scenario may come from elsewhere."""
-    path = (base / text).resolve()
-    if path.is_file():
-        if any(path.is_relative_to(folder.resolve()) for folder in (base, Path.cwd(), shipped)):
-            return path
-        raise UsageError(f"fleet.profile: {text!r} leads out of the scenario's folder; copy the profile beside it, or "
-                         "run from a folder that holds both")
-    named = shipped / f"{text}.json"
-    if "/" not in text and named.is_file():
-        return named
-    names = ", ".join(sorted(item.stem for item in shipped.glob("*.json"))) or "none"
-    raise UsageError(f"fleet.profile: {text!r} is no file here and no profile that ships ({names}); "
-                     "`workbench profile fit` writes one")
-
-
-def rules_for(profile: Profile, overrides: dict[str, Any]) -> Rules:
-    """The engine's batching as the profile states it (KV capacity included), with the scenario's overrides."""
+def rules_for(profile: Profile, overrides: Mapping[str, Any], key: str = "fleet.rules") -> Rules:
+    """The engine's batching as the profile states it (KV capacity included), with overrides from `key`."""
     stated = {"kv_blocks": profile.kv_blocks, "block_tok": profile.block_tok} | profile.rules
     known = as_facts(from_facts(stated)).keys()
     unknown = sorted(overrides.keys() - known)
     if unknown:
-        raise UsageError(f"fleet.rules.{unknown[0]}: unknown here; known: {', '.join(sorted(known))}")
-    return from_facts(stated | overrides)
+        raise UsageError(f"{key}.{unknown[0]}: unknown here; known: {', '.join(sorted(known))}")
+    return from_facts({**stated, **overrides})

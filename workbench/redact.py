@@ -9,7 +9,9 @@ _PAIR = re.compile(
     r"""(?ix)\b((?:[\w-]*(?:api[_-]?key|secret|passwo?r?d|token|credential))["']?\s*[=:]\s*["']?)([^\s"',;]{6,})"""
 )
 _BEARER = re.compile(r"(?i)\b(bearer\s+)([\w.~+/=-]{6,})")
-_VENDOR = re.compile(r"\b(?:sk|pk|rk|hf|gh[pousr]|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{12,}")
+_VENDOR = re.compile(  # with a digit in it: words begin like this too
+    r"\b(?:(?:sk-|[spr]k_|hf_|gh[pousr]_|xox[abp]-)(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{12,}|AKIA[A-Z0-9]{16})"
+)
 _URL_USER = re.compile(r"(?<=//)[^/@\s:]+:[^/@\s]+(?=@)")
 
 
@@ -32,11 +34,10 @@ def redact(text: str) -> str:
 def _pair(match: re.Match[str]) -> str:
     """Behind a colon stands prose as often as a secret: there it must look like one."""
     prose = match[1].rstrip(" '\"").endswith(":") and len(match[2]) < 16 and match[2].isalpha()
-    return match[0] if prose else match[1] + _as_id(match[2])
+    count = "token" in match[1].lower() and match[2].replace(".", "").isdigit()  # max_token = 100000
+    return match[0] if prose or count else match[1] + _as_id(match[2])
 
 
 def _as_id(secret: str) -> str:
-    """Already-redacted text stays as it is, so that redacting twice changes nothing; numbers are no secrets."""
-    if secret.startswith("key-") or re.fullmatch(r"[\d.]+", secret):
-        return secret
-    return secret_id(secret)
+    """Already-redacted text stays as it is, so that redacting twice changes nothing."""
+    return secret if secret.startswith("key-") else secret_id(secret)

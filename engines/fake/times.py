@@ -30,7 +30,8 @@ def build(options: FakeOptions) -> tuple[Replica, str]:
         return Replica(rules, PlainCost()), ""
     profile = profiles.read(Path(options.profile))
     engine = str(profile.rules.get("engine") or profile.subject.engine or options.rules)
-    rules = from_facts({**profile.rules, "engine": engine, **options.rule_facts()})
+    capacity = {"kv_blocks": profile.kv_blocks, "block_tok": profile.block_tok}
+    rules = from_facts({**capacity, **profile.rules, "engine": engine, **options.rule_facts()})
     timing: IterationTime = profile
     # the overheads that do not occupy the engine are left out: this server has real ones of its own
     return Replica(rules, timing, admit_ns=Overheads.of(profile).admit_ns), profile.sha256

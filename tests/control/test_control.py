@@ -146,3 +146,15 @@ def test_the_clock_never_goes_back() -> None:
 def test_an_estimate_is_all_that_a_policy_sees() -> None:
     """The event has no field for the true output length, so no policy can read it."""
     assert set(to_json(Arrived("a", 1, 2))) == {"kind", "request_id", "prompt_tok", "estimated_tok", "tenant", "tier"}
+
+
+def test_a_router_that_breaks_the_window_is_refused() -> None:
+    class AlwaysFirst:
+        def pick(self, now_ns: int, request: Arrived, candidates: Sequence[Candidate]) -> int:
+            return 0
+
+    door = Setup("fcfs", "least_loaded", 2, 1).front_door()
+    door.router = AlwaysFirst()
+    assert door.on(0, Arrived("a", 1, 1))
+    with pytest.raises(ValueError, match="picked replica 0, which is none of its candidates"):
+        door.on(0, Arrived("b", 1, 1))

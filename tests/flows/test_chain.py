@@ -148,6 +148,26 @@ def test_held_out_and_simulated_logs_never_enter_a_fit(
         fit_profile([paths["live-low"], tmp_path / "f16.parquet"])
     with pytest.raises(UsageError, match="at least one"):
         fit_profile([])
+    with pytest.raises(UsageError, match=r"f16.parquet: quant is 'F16', the profile speaks of 'Q8_0'"):
+        validate(world[0], [tmp_path / "f16.parquet"])
+    with pytest.raises(UsageError, match=r"live-low.parquet: the profile was fitted to this run"):
+        validate(world[0], [paths["live-low"]])
+    facts = log.provenance.engine_facts | {"threads": {"asked": 2, "seen": 2, "seen_via": "log"}}
+    write(RunLog(replace(log.provenance, engine_facts=facts), log.table), tmp_path / "two.parquet")
+    with pytest.raises(UsageError, match=r"two.parquet: threads is 2, in live-low.parquet it is None"):
+        fit_profile([paths["live-low"], tmp_path / "two.parquet"])
+
+
+def test_runs_whose_client_was_the_limit_stay_out(world: tuple[Profile, dict[str, Path]], tmp_path: Path) -> None:
+    _, paths = world
+    log = read(paths["live-low"])
+    slow = replace_times(log, 3.0)
+    write(RunLog(replace(log.provenance, client={"client_limited": True}), slow.table), tmp_path / "limited.parquet")
+    good = [path for name, path in paths.items() if name != "held"]
+    with_it, without = fit_profile([*good, tmp_path / "limited.parquet"]), fit_profile(good)
+    assert with_it.model == without.model
+    with pytest.raises(UsageError, match="the client was the limit in every run"):
+        fit_profile([tmp_path / "limited.parquet"])
 
 
 def test_a_rate_is_found_for_a_busy_fraction(world: tuple[Profile, dict[str, Path]]) -> None:

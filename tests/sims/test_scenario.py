@@ -9,13 +9,14 @@ from click.testing import CliRunner
 
 from sims.cost import apportion, fleet_pusd
 from sims.rules import LlamaCppRules, VllmRules
-from sims.scenario import Scenario, profile_path, rules_for
+from sims.scenario import Scenario, rules_for
 from workbench import paths
 from workbench.cli.sim import group
 from workbench.config import parse
 from workbench.control.journal import Journal, first_difference
 from workbench.errors import UsageError
 from workbench.flows.sim import run_scenario, unstable
+from workbench.profile.locate import profile_path
 from workbench.profile.model import Linear
 from workbench.profile.profile import Profile, write
 from workbench.runlog.table import read
@@ -158,15 +159,13 @@ def test_rules_come_from_the_profile_kv_included() -> None:
 
 def test_a_profile_is_a_file_here_or_one_that_ships(tmp_path: Path) -> None:
     (tmp_path / "mine.json").touch()
-    (tmp_path / "shipped").mkdir()
-    (tmp_path / "shipped/one.json").touch()
-    assert profile_path("mine.json", tmp_path, tmp_path / "shipped") == tmp_path / "mine.json"
-    assert profile_path("one", tmp_path, tmp_path / "shipped") == tmp_path / "shipped/one.json"
+    assert profile_path("mine.json", tmp_path, "s.toml", "fleet.profile") == tmp_path / "mine.json"
+    assert profile_path("example-cpu-f16", tmp_path, "s.toml", "fleet.profile").is_file()
     (tmp_path / "sub").mkdir()
-    with pytest.raises(UsageError, match="leads out of the scenario's folder"):
-        profile_path("../mine.json", tmp_path / "sub", tmp_path / "shipped")
-    with pytest.raises(UsageError, match=r"no profile that ships \(one\)"):
-        profile_path("two", tmp_path, tmp_path / "shipped")
+    with pytest.raises(UsageError, match=r"s.toml: fleet.profile: '../mine.json' leads out of the file's folder"):
+        profile_path("../mine.json", tmp_path / "sub", "s.toml", "fleet.profile")
+    with pytest.raises(UsageError, match=r"no profile that ships \(example-cpu-f16"):
+        profile_path("two", tmp_path, "s.toml", "fleet.profile")
 
 
 def test_the_command_prints_one_json_object_or_a_table(scenario: Path, tmp_path: Path) -> None:
@@ -176,6 +175,9 @@ def test_the_command_prints_one_json_object_or_a_table(scenario: Path, tmp_path:
     assert (found["kind"], found["seeds"]) == ("workbench.simulation", [5])
     assert found["metrics"]["e2e_s"]["mean"]["simulated"] > 0
     assert "no measured range" in done.stderr
+    again = CliRunner().invoke(group, ["run", *asked])
+    assert "is there already" in str(again.exception), "two runs never mix in one folder"
+    asked[2] = str(tmp_path / "other")
     shown = CliRunner().invoke(group, ["run", *asked])
     assert "router round_robin" in " ".join(shown.stdout.split())  # wherever the line was wrapped
     assert "busy" in shown.stdout

@@ -125,7 +125,7 @@ def _row_makes_sense(row: Row, item: Planned, stop_ns: int) -> None:
     times = [t for t in (row.sent_ns, row.admit_ns, row.start_ns, row.first_token_ns, row.last_token_ns, row.end_ns)
              if t is not None]
     assert times == sorted(times)
-    assert row.output_tok == len(row.chunk_ns or ())
+    assert (row.output_tok or 0) == len(row.chunk_ns or ())
     assert all(t <= stop_ns for t in times)
     if row.outcome == "ok":
         assert (row.output_tok, row.error) == (item.asked_output_tok, None)

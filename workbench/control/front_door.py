@@ -47,6 +47,8 @@ class FrontDoor:
                 break
             request = self.queue.pop(now_ns)
             replica = self.router.pick(now_ns, request, candidates)
+            if all(replica != item.replica for item in candidates):
+                raise ValueError(f"the router picked replica {replica}, which is none of its candidates")
             self.outstanding[replica] += 1
             self._at[request.request_id] = replica
             found.append(Release(request.request_id, replica))

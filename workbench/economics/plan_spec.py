@@ -1,7 +1,6 @@
 """The plan file: a load, a promise, what to choose from, and an API to compare with."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -99,10 +98,3 @@ class PlanSpec(Settings):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("the same seed twice is the same run twice; seeds differ")
         return self
-
-
-def profile_path(text: str, base: Path, shipped: Path) -> Path:
-    """A path relative to the plan file, or the name of a profile that ships (datasets/profiles/NAME.json)."""
-    path = base / text
-    named = shipped / f"{text}.json"
-    return named if not path.exists() and "/" not in text and named.is_file() else path

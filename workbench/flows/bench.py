@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench import paths
 from workbench.bench.lengths import obtained
@@ -20,9 +20,6 @@ from workbench.runlog.provenance import Provenance, collect
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog, read
 from workbench.workload.draw import draw
-
-if TYPE_CHECKING:
-    pass
 
 LOG, SUMMARY = "run.parquet", "summary.json"
 OnProgress = Callable[[int, int], None]

@@ -144,12 +144,12 @@ class Demo:
         """Grid, then live traces and held-out runs in turn, so that both see the same drift; then the fit."""
         folder = self.folder / quant
         logs = [self._measure(item, model, folder) for item in calibrate.grid(self.seed)]
-        rough = fit_profile(logs)
+        rough = fit_profile(logs, or_limited=True)
         self.held_out[quant] = []
         for what in self._traffic(quant, rough):
             path = self._measure(what, model, folder)
             (logs if what.role == "live" else self.held_out[quant]).append(path)
-        self.profiles[quant] = fit_profile(logs, folder / "profile.json")
+        self.profiles[quant] = fit_profile(logs, folder / "profile.json", or_limited=True)
 
     def validate(self) -> list[dict[str, Any]]:
         """Each held-out workload against its simulation."""

@@ -16,18 +16,22 @@ from workbench.profile.samples import Origin
 from workbench.runlog.table import RunLog, read
 
 DOUBT_NS = 2_000_000  # nearer to an iteration's edge than this, tokens and not the clock say who was in it
+SPEED_FACTS = ("version", "threads", "flash_attention")
 SAME = ("model", "quant", "kv_type", "weights_id", "engine")  # a profile speaks of one of each
 
 
-def fit_profile(paths: Sequence[Path], out: Path | None = None) -> Profile:
+def fit_profile(paths: Sequence[Path], out: Path | None = None, *, or_limited: bool = False) -> Profile:
     """Fit a profile from measured run logs (grid and live traces); writes it to `out` where given.
 
-    Raises UsageError for a simulated or a held-out log, or for logs of different engines or models.
+    Runs whose client was the limit are left out; where no other is left, `or_limited` takes them all the same
+    (the profile's provenance says so). Raises UsageError for a simulated or a held-out log, or for logs of
+    different engines, models or machines.
     """
     if not paths:
         raise UsageError("profile fit: name at least one run log")
     logs = [(path, read(path)) for path in paths]
     rules = _check(logs)
+    logs = _unlimited(logs, or_limited)
     engine_in_ns = estimate_ns([log for _, log in logs], rules)
     replays = [
         replay(log, rules, engine_in_ns=engine_in_ns, doubt_ns=DOUBT_NS, run=path.stem, origin=_origin_of(log))
@@ -50,6 +54,21 @@ def rules_of(log: RunLog) -> LlamaCppRules:
     if not isinstance(rules, LlamaCppRules):
         raise UsageError(f"engine {log.provenance.engine!r}: its iterations cannot be rebuilt from a client's log yet")
     return rules
+
+
+def _unlimited(logs: list[tuple[Path, RunLog]], or_limited: bool) -> list[tuple[Path, RunLog]]:
+    kept = [(path, log) for path, log in logs if not log.provenance.client.get("client_limited")]
+    if not kept and not or_limited:
+        raise UsageError("profile fit: the client was the limit in every run; measure again on a quieter machine")
+    return kept or logs
+
+
+def _speed_facts(log: RunLog) -> dict[str, Any]:
+    """What decides an engine's speed beside the model: of one profile all runs have the same."""
+    machine = log.provenance.machine
+    facts = {name: log.provenance.engine_facts.get(name, {}) for name in SPEED_FACTS}
+    return {name: fact.get("seen") if fact.get("seen") is not None else fact.get("asked")
+            for name, fact in facts.items()} | {"machine": (machine.cpu, machine.cores) if machine else None}
 
 
 def _origin_of(log: RunLog) -> Origin:
@@ -77,18 +96,22 @@ def _check(logs: Sequence[tuple[Path, RunLog]]) -> LlamaCppRules:
             a, b = getattr(first.provenance, field), getattr(log.provenance, field)
             if a != b:
                 raise UsageError(f"{path.name}: {field} is {b!r}, in {first_path.name} it is {a!r}; fit them apart")
+        for name, value in _speed_facts(log).items():
+            if value != _speed_facts(first)[name]:
+                raise UsageError(f"{path.name}: {name} is {value!r}, in {first_path.name} it is "
+                                 f"{_speed_facts(first)[name]!r}; fit them apart")
         if rules_of(log) != rules:
             raise UsageError(f"{path.name}: batching limits differ from those of {first_path.name}; fit them apart")
     return rules
 
 
 def _subject(log: RunLog) -> Subject:
-    source = log.provenance
+    source, facts = log.provenance, _speed_facts(log)
     machine = source.machine
     return Subject(
-        engine=source.engine, engine_version=str(source.packages.get("xllamacpp", "")), model=source.model,
+        engine=source.engine, engine_version=str(facts["version"] or ""), model=source.model,
         quant=source.quant, kv_type=source.kv_type, weights_id=source.weights_id, grown_from=source.grown_from,
-        hardware=f"{machine.cpu}, {machine.cores} cores" if machine else "",
+        hardware=f"{machine.cpu}, {machine.cores} cores, {facts['threads'] or '?'} used" if machine else "",
     )
 
 
@@ -98,7 +121,12 @@ def _provenance(logs: Sequence[tuple[Path, RunLog]]) -> dict[str, Any]:
     return {
         "started_at_utc": first.started_at_utc, "git_commit": first.git_commit,
         "machine": asdict(first.machine) if first.machine else None,
-        "runs": [{"name": path.stem, "role": log.provenance.workload.get("role", ""), "requests": len(log),
-                  "partial": log.partial,
-                  "client_limited": bool(log.provenance.client.get("client_limited"))} for path, log in logs],
+        "runs": [
+            {
+                "name": path.stem, "started_at_utc": log.provenance.started_at_utc, "requests": len(log),
+                "role": log.provenance.workload.get("role", ""), "partial": log.partial,
+                "client_limited": bool(log.provenance.client.get("client_limited")),
+            }
+            for path, log in logs
+        ],
     }

@@ -7,19 +7,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from sims.rules import as_facts, from_facts
+from sims.rules import Rules, as_facts
+from sims.scenario import rules_for
 from workbench import __version__
 from workbench.config import parse, read_text
 from workbench.economics.break_even import break_even
-from workbench.economics.plan_spec import CandidateSpec, PlanSpec, profile_path
+from workbench.economics.plan_spec import CandidateSpec, PlanSpec
 from workbench.economics.search import highest, smallest
 from workbench.economics.unit_cost import Load, unit_cost
-from workbench.errors import UsageError
 from workbench.files import write_json
 from workbench.flows.trial import Bench, Trial, load_of
 from workbench.hardware.prices import ApiPrice, MachinePrice
-from workbench.paths import datasets
 from workbench.profile import profile as profiles
+from workbench.profile.locate import profile_path
 from workbench.profile.profile import Profile
 from workbench.workload.draw import draw
 
@@ -30,18 +30,20 @@ OnCandidate = Callable[[str], None]
 def plan_file(path: Path, out: Path | None = None, on_candidate: OnCandidate | None = None) -> dict[str, Any]:
     """Read a plan file, answer it, and write `out/plan.json` where `out` is given."""
     spec = parse(PlanSpec, read_text(path), path.name)
-    found = plan(spec, path.parent, on_candidate=on_candidate)
+    found = plan(spec, path.parent, on_candidate=on_candidate, name=path.name)
     if out is not None:
         write_json(out / "plan.json", found)
     return found
 
 
 def plan(
-    spec: PlanSpec, base: Path, *, today: date | None = None, on_candidate: OnCandidate | None = None
+    spec: PlanSpec, base: Path, *, today: date | None = None, on_candidate: OnCandidate | None = None,
+    name: str = "plan",
 ) -> dict[str, Any]:
     """Answer a plan; `base` is the folder that profile paths are relative to. Shape: docs/plan.md."""
     today = today or datetime.now(UTC).date()
-    loaded = [(item, _profile(item, base), item.price(today)) for item in spec.candidate]  # all errors before any work
+    # all errors before any work
+    loaded = [(item, _profile(item, base, name), item.price(today)) for item in spec.candidate]
     api = spec.api.price(today) if spec.api is not None else None
     schedules = tuple(draw(spec.workload, seed, base=base) for seed in spec.seeds)
     load = load_of(schedules)
@@ -62,20 +64,12 @@ def plan(
     }
 
 
-def _profile(item: CandidateSpec, base: Path) -> Profile:
-    path = profile_path(item.profile, base, datasets() / "profiles")
-    if not path.is_file():
-        raise UsageError(f"candidate {item.name!r}: profile: {item.profile}: no such file, relative to the plan; "
-                         "`workbench profile fit` or `workbench demo` writes one")
-    return profiles.read(path)
+def _profile(item: CandidateSpec, base: Path, name: str) -> Profile:
+    return profiles.read(profile_path(item.profile, base, name, f"candidate {item.name!r}: profile"))
 
 
-def _rules(item: CandidateSpec, profile: Profile) -> Any:
-    unknown = item.rules.keys() - as_facts(from_facts(profile.rules)).keys()
-    if unknown:
-        raise UsageError(f"candidate {item.name!r}: rules: {sorted(unknown)[0]}: unknown; the profile's rules are "
-                         f"{', '.join(profile.rules)}")
-    return from_facts(profile.rules | item.rules)
+def _rules(item: CandidateSpec, profile: Profile) -> Rules:
+    return rules_for(profile, item.rules, f"candidate {item.name!r}: rules")
 
 
 def _candidate(

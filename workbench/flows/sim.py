@@ -12,12 +12,14 @@ from sims.result import SimResult
 from sims.rules import Rules
 from sims.run import simulate
 from sims.saturation import arrival_rps, saturation_rps
-from sims.scenario import Scenario, profile_path, rules_for
+from sims.scenario import Scenario, rules_for
 from workbench import paths
 from workbench.config import parse, read_text
+from workbench.errors import UsageError
 from workbench.files import write_json, write_text
 from workbench.metrics import summarise
 from workbench.profile import profile as profiles
+from workbench.profile.locate import profile_path
 from workbench.profile.profile import Profile
 from workbench.profile.ranges import RangeWatch
 from workbench.runlog.schema import Planned
@@ -35,9 +37,11 @@ def run_scenario(
     """Run a scenario file, write `out` (default: runs/sim-UTC/), and return what is written as summary.json."""
     text = read_text(path)
     scenario = parse(Scenario, text, path.name)
-    profile = profiles.read(profile_path(scenario.fleet.profile, path.parent, paths.datasets() / "profiles"))
+    profile = profiles.read(profile_path(scenario.fleet.profile, path.parent, path.name, "fleet.profile"))
     rules = rules_for(profile, scenario.fleet.rules)
     folder = out or _fresh(paths.runs())
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already; choose another with --out")
     found = []
     for number in scenario.seeds if seed is None else (seed,):
         if on_seed is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from sims.replay import replay
 from sims.run import simulate
 from workbench.errors import Failure, UsageError
-from workbench.flows.fit import DOUBT_NS, rules_of
+from workbench.flows.fit import DOUBT_NS, SAME, rules_of
 from workbench.metrics import describe, succeeded, values
 from workbench.profile.profile import Profile
 from workbench.runlog.schema import Planned
@@ -51,7 +51,7 @@ def validate(profile: Profile, paths: Sequence[Path]) -> dict[str, Any]:
     """
     if not paths:
         raise UsageError("validate: name at least one measured run log")
-    logs = [_measured(path) for path in paths]
+    logs = [_measured(path, profile) for path in paths]
     twins = [simulated_twin(log, profile) for log in logs]
     metrics = {name: _compare(name, logs, [twin for twin, _ in twins]) for name in METRIC_NAMES}
     e2e = metrics["e2e_s"]["mean"]
@@ -96,10 +96,18 @@ def verdict(rel_error_frac: float | None, half_range_frac: float | None, drift_f
     return f"simulated E2E mean is off by {rel_error_frac:+.1%}: {within} the aim of {AIM_FRAC:.0%} ({spread})"
 
 
-def _measured(path: Path) -> RunLog:
+def _measured(path: Path, profile: Profile) -> RunLog:
+    """A real run of what the profile speaks of, and not one that the profile was fitted to."""
     log = read(path)
     if log.provenance.world != "real":
         raise UsageError(f"{path.name}: a simulated run; validate compares with a measured one")
+    for field in SAME:
+        asked, there = getattr(log.provenance, field), getattr(profile.subject, field)
+        if there and asked != there:
+            raise UsageError(f"{path.name}: {field} is {asked!r}, the profile speaks of {there!r}")
+    fitted = {(run.get("name"), run.get("started_at_utc")) for run in profile.provenance.get("runs", ())}
+    if (path.stem, log.provenance.started_at_utc) in fitted:
+        raise UsageError(f"{path.name}: the profile was fitted to this run; validate on one that it never saw")
     return log
 
 

@@ -103,6 +103,11 @@ class RangeWatch:
         self.outside: Counter[str] = Counter()
         self.extreme: dict[str, int] = {}
 
+    @property
+    def overheads(self) -> Any:
+        """The profile's: who simulates on the watch simulates on the profile."""
+        return getattr(self.profile, "overheads", ())
+
     def iteration_ns(self, batch: Batch) -> int:
         self.asked += 1
         found = self.profile.ranges.outside(batch)
