@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # the same examples on every machine, every time
-settings.register_profile("fixed", derandomize=True, deadline=None, database=None,
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=60,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fixed")
 
