@@ -1,6 +1,7 @@
 """Where things are: the checkout (or the wheel's data), the caches, and the default output folders."""
 
 import os
+from datetime import UTC, datetime
 from functools import cache as memoise
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def cache() -> Path:
 def runs() -> Path:
     """Default output folder for run logs and profiles: `runs/` in the working folder."""
     return Path.cwd() / "runs"
+
+
+def stamped(stem: str, suffix: str = "") -> Path:
+    """A default output name: `runs/STEM-TIME` with the time in UTC to the second."""
+    return runs() / f"{stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{suffix}"
 
 
 def reports() -> Path:

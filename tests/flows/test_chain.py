@@ -3,14 +3,17 @@
 The logs here are simulated and then labelled real: everything after the measurement is exact, so any error is ours.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sims.overheads import Overheads
 from sims.rules import LlamaCppRules, as_facts
 from sims.run import simulate
+from workbench.cli.main import cli
 from workbench.errors import UsageError
 from workbench.flows import calibrate
 from workbench.flows.engine_in import misfit_ns
@@ -174,3 +177,20 @@ def test_a_rate_is_found_for_a_busy_fraction(world: tuple[Profile, dict[str, Pat
     profile, _ = world
     rate = rate_for_busy(profile, 0.5, seed=3, requests=50)
     assert busy_frac(profile, rate, seed=3, requests=50) == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_commands_write_to_a_default_place(
+    world: tuple[Profile, dict[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, paths = world
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    done = runner.invoke(cli, ["profile", "fit", str(paths["grid-4"]), str(paths["live-low"]), "--json"])
+    assert done.exit_code == 0, done.output
+    (profile_file,) = (tmp_path / "runs").glob("profile-*.json")
+    done = runner.invoke(cli, ["validate", str(paths["held"]), "--profile", str(profile_file), "--json"])
+    assert done.exit_code == 0, done.output
+    (result,) = (tmp_path / "runs").glob("validation-*.json")
+    assert json.loads(result.read_text()) == json.loads(done.stdout)
+    done = runner.invoke(cli, ["validate", str(paths["held"]), "--profile", str(profile_file)])
+    assert "the aim of 10%" in " ".join(done.stdout.split())

@@ -23,12 +23,10 @@ def command(plan_path: Path, out: Path | None, as_json: bool) -> None:
     Example:
       workbench init plan && workbench plan plan.toml
     """
-    from datetime import UTC, datetime
-
     from workbench.flows.plan import plan_file
-    from workbench.paths import runs, shown
+    from workbench.paths import shown, stamped
 
-    folder = out or runs() / f"plan-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    folder = out or stamped("plan")
     found = plan_file(plan_path, folder, on_candidate=lambda name: note(f"simulate candidate {name} ..."))
     emit(found, as_json, lambda: _text(found, shown(folder / "plan.json")))
 

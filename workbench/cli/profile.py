@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from workbench.cli.common import emit, json_option
+from workbench.cli.common import emit, json_option, note
 
 FILE = click.Path(path_type=Path)
 
@@ -22,9 +22,9 @@ def group() -> None:
 
 @group.command()
 @click.argument("log", nargs=-1, required=True, type=FILE)
-@click.option("--out", required=True, type=FILE, help="Where the profile is written (JSON).")
+@click.option("--out", type=FILE, default=None, help="Where the profile is written (default: runs/profile-TIME.json).")
 @json_option
-def fit(log: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def fit(log: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Fit a profile from measured run LOGs of one engine and one model (grid and live traffic).
 
     \b
@@ -33,10 +33,13 @@ def fit(log: tuple[Path, ...], out: Path, as_json: bool) -> None:
     """
     from workbench.cli.profile_tables import profile_tables
     from workbench.flows.fit import fit_profile
+    from workbench.paths import shown, stamped
     from workbench.profile.figures import as_json as content
 
-    found = fit_profile(list(log), out)
-    emit({**content(found), "out": str(out)}, as_json, lambda: profile_tables(found))
+    target = out or stamped("profile", ".json")
+    found = fit_profile(list(log), target)
+    note(f"wrote {shown(target)}")
+    emit({**content(found), "out": shown(target)}, as_json, lambda: profile_tables(found))
 
 
 @group.command()

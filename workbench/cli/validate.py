@@ -11,7 +11,8 @@ from workbench.cli.common import emit, escape, json_option, note
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="Profile to judge.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Also write the result as JSON here.")
+@click.option("--out", type=click.Path(path_type=Path), default=None,
+              help="File to write (default: runs/validation-TIME.json).")
 @json_option
 def command(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_json: bool) -> None:
     """Simulate measured RUNS on a profile that never saw them, and say how far off the simulation is.
@@ -24,14 +25,16 @@ def command(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_jso
     """
     from workbench.files import write_json
     from workbench.flows.validate import validate
+    from workbench.paths import shown, stamped
     from workbench.profile.profile import read
 
     found = validate(read(profile_path), runs)
     for name, partial in zip(found["runs"], found["partial"], strict=True):
         if partial:
             note(f"{name}: partial: the run was cut off; what it measured is compared")
-    if out is not None:
-        write_json(out, found)
+    target = out or stamped("validation", ".json")
+    write_json(target, found)
+    note(f"wrote {shown(target)}")
     emit(found, as_json, lambda: validation_table([found]))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ class _Ready:
 
 
 def default_folder() -> Path:
-    return paths.runs() / f"bench-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    return paths.stamped("bench")
 
 
 def bench(

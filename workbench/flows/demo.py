@@ -16,9 +16,8 @@ from workbench.flows.rates import rate_for_busy
 from workbench.flows.validate import validate
 from workbench.models.shipped import ModelFile, find
 from workbench.paths import reports as default_reports
-from workbench.paths import runs, shown
+from workbench.paths import shown, stamped
 from workbench.profile.profile import Profile
-from workbench.runlog.provenance import now_utc
 
 MODEL = "tiny-27m"
 QUANTS = ("Q4_0", "Q8_0", "F16")
@@ -93,7 +92,7 @@ def run_demo(
     quick: bool = False,
 ) -> dict[str, Any]:
     """`workbench demo`. A folder that is there already is refused: nothing stale is reused, nothing lost."""
-    folder = out or runs() / f"demo-{now_utc().replace('-', '').replace(':', '')}"
+    folder = out or stamped("demo")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: is there already; name an empty folder with --out")
     demo = Demo(
