@@ -75,6 +75,7 @@ def test_endpoint_without_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("api", ["completions", "chat"])
+@pytest.mark.slow
 def test_endpoint_with_tokenizer_in_a_closed_loop(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], api: str
 ) -> None:
@@ -90,6 +91,7 @@ def test_endpoint_with_tokenizer_in_a_closed_loop(
         assert "token ids of the tokenizer given; 40 tokens (asked 40, worst off by 0)" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 def test_endpoint_that_reports_no_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def silent(reply: Reply) -> None:
         await reply.head()

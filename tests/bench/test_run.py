@@ -133,6 +133,7 @@ def parent(port: int, final: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_sigterm_keeps_what_was_measured(tmp_path: Path) -> None:
     final = tmp_path / "run.parquet"
     with serving(endless) as server, parent(server.port, final) as process:

@@ -89,6 +89,7 @@ def test_whole_machines_are_paid(base: Path) -> None:
     assert found["cost"]["usd_per_hour"] == pytest.approx(0.24)
 
 
+@pytest.mark.slow
 def test_random_arrivals_need_more_than_division_says(base: Path) -> None:
     (item,) = answer(base, kind="poisson", ttft_s=0.012)["candidates"]
     assert item["replicas"] > item["divided"]["replicas"]
@@ -118,6 +119,7 @@ def test_more_load_never_needs_fewer_replicas(base: Path) -> None:
     assert needed[0] < needed[-1]
 
 
+@pytest.mark.slow
 def test_the_cheapest_that_keeps_the_slo_is_chosen_on_the_same_requests(base: Path) -> None:
     second = '[[candidate]]\nname = "dear"\nprofile = "server.json"\nusd_per_hour = 0.13\n'
     found = plan(parse(PlanSpec, text(kind="poisson", ttft_s=0.015) + second, "plan.toml"), base)
@@ -147,6 +149,7 @@ def test_what_is_wrong_is_one_line(base: Path, old: str, new: str, message: str)
         plan(parse(PlanSpec, text().replace(old, new, 1), "plan.toml"), base)
 
 
+@pytest.mark.slow
 def test_rules_of_a_candidate_override_those_of_its_profile(base: Path) -> None:
     spec = parse(PlanSpec, text() + "rules = { slots = 4 }\n", "plan.toml")
     assert plan(spec, base)["candidates"][0]["rules"]["slots"] == 4

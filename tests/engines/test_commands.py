@@ -72,6 +72,7 @@ def test_doctor_knows_the_base_packages() -> None:
     assert set(declared["optional-dependencies"]) - own_environments == set(doctor.EXTRAS)
 
 
+@pytest.mark.slow
 def test_a_missing_base_package_fails_and_exits_1(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 

@@ -118,6 +118,7 @@ def test_kill_9_of_the_keeper_ends_the_engine_too(tmp_path: Path) -> None:
     keeper.stop()
 
 
+@pytest.mark.slow
 def test_stop_works_without_the_keepers_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engines.supervised.GRACE_S", -supervisor.KILL_S - 4.5)  # half a second in all
     keeper = _start(tmp_path, "from engines.contract import announce; import time; announce('x'); time.sleep(600)")

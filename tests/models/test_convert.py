@@ -179,6 +179,7 @@ def test_cache_follows_the_content(tmp_path: Path) -> None:
     assert before.weights_id == after.weights_id == find("tiny", "Q4_0").weights_id
 
 
+@pytest.mark.slow
 def test_three_processes_at_once_get_one_whole_file() -> None:
     script = "from workbench.models import find; f = find('tiny-3m', 'Q4_1'); print(f.path, len(f.path.read_bytes()))"
     running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]

@@ -43,6 +43,7 @@ def test_answers_in_words_and_in_chat(model: Llama, words: Vocabulary) -> None:
     assert score.answer_score(model, words, asked, [item.prompt for item in asked]) >= 0.9
 
 
+@pytest.mark.slow
 def test_code_on_unseen_parameters(model: Llama, words: Vocabulary) -> None:
     assert score.code_score(model, words, tasks.code()[::23]) >= 0.9
 

@@ -60,6 +60,7 @@ def unbiased(solver: Solver) -> bool:
     return bool((off < 3).all())
 
 
+@pytest.mark.slow
 def test_noise_does_not_bias_the_coefficients() -> None:
     assert unbiased(solve)
 

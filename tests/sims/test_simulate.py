@@ -161,6 +161,7 @@ def test_mutant_a_lost_token_or_a_wrong_count_is_noticed() -> None:
 
 @given(JOBS, RULES)
 @settings(max_examples=50)
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_log(jobs: list[tuple[int, int, int]], rules: Rules) -> None:
     first, second = (simulate(planned(jobs), Linear(), rules, replicas=2) for _ in range(2))
     assert first.log.table.equals(second.log.table)
@@ -169,6 +170,7 @@ def test_the_same_input_gives_the_same_log(jobs: list[tuple[int, int, int]], rul
 
 @given(JOBS, RULES, st.integers(1, 3), st.sampled_from([None, 1, 3]), st.sampled_from([0, 1_000]))
 @settings(max_examples=50)
+@pytest.mark.slow
 def test_deciding_at_once_equals_deciding_in_an_event_of_its_own(
     jobs: list[tuple[int, int, int]], rules: Rules, replicas: int, window: int | None, grid_ns: int
 ) -> None:
