@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from workbench.stats.apportion import apportion as split
+
 NS_PER_HOUR = 3_600_000_000_000
 
 
@@ -11,16 +13,5 @@ def fleet_pusd(price_usd_per_hour: float, replicas: int, duration_ns: int) -> in
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:
-    """Split `total` in proportion to the weights by largest remainder, ties to the earlier; sums to `total`.
-
-    All weights zero: nobody gets anything.
-    """
-    whole = sum(weights)
-    if not whole:
-        return [0] * len(weights)
-    parts = [total * weight // whole for weight in weights]
-    remainders = [total * weight % whole for weight in weights]
-    left = total - sum(parts)
-    for i in sorted(range(len(weights)), key=lambda i: -remainders[i])[:left]:
-        parts[i] += 1
-    return parts
+    """The one rule of `workbench.stats.apportion`; where nobody was served nobody gets anything."""
+    return split(total, weights) if any(weights) else [0] * len(weights)

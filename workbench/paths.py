@@ -54,8 +54,19 @@ def runs() -> Path:
 
 
 def stamped(stem: str, suffix: str = "") -> Path:
-    """A default output name: `runs/STEM-TIME` with the time in UTC to the second."""
-    return runs() / f"{stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{suffix}"
+    """An unused default output name: `runs/STEM-TIME` in UTC, with a number where two start in the same second."""
+    name = f"{stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    found, number = runs() / f"{name}{suffix}", 1
+    while found.exists():
+        number += 1
+        found = runs() / f"{name}-{number}{suffix}"
+    return found
+
+
+def refuse_used(folder: Path) -> None:
+    """An output folder must be new or empty: two runs never mix, and nothing is replaced."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already; choose another with --out")
 
 
 def reports() -> Path:

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from workbench.economics import money
 from workbench.errors import UsageError
+from workbench.stats.apportion import apportion
 
 WEIGHTS = st.lists(st.integers(0, 10**15), min_size=1, max_size=12).filter(any)
 
 
 @given(st.integers(-(10**20), 10**20), WEIGHTS)
 def test_apportioned_parts_sum_to_the_total_and_stay_within_one_of_their_share(total: int, weights: list[int]) -> None:
-    parts = money.apportion(total, weights)
+    parts = apportion(total, weights)
     assert sum(parts) == total
     for part, weight in zip(parts, weights, strict=True):
         assert abs(part - Fraction(total * weight, sum(weights))) < 1
@@ -29,8 +30,8 @@ def rounded_each(total: int, weights: list[int]) -> list[int]:
 
 def test_rounding_each_part_by_itself_would_lose_a_unit() -> None:
     assert sum(rounded_each(100, [1, 1, 1])) == 99
-    assert money.apportion(100, [1, 1, 1]) == [34, 33, 33]
-    assert money.apportion(-100, [1, 1, 1]) == [-34, -33, -33]
+    assert apportion(100, [1, 1, 1]) == [34, 33, 33]
+    assert apportion(-100, [1, 1, 1]) == [-34, -33, -33]
 
 
 @pytest.mark.parametrize(
@@ -67,10 +68,10 @@ def test_a_price_that_micro_usd_cannot_hold_is_refused(price: str) -> None:
 
 def test_money_refuses_what_has_no_answer() -> None:
     with pytest.raises(ValueError, match="all weights are zero"):
-        money.apportion(1, [0, 0])
+        apportion(1, [0, 0])
     with pytest.raises(ValueError, match="not negative"):
-        money.apportion(1, [2, -1])
+        apportion(1, [2, -1])
     with pytest.raises(ValueError, match="positive"):
         money.divide_half_even(1, 0)
-    assert money.apportion(0, [0, 0]) == [0, 0]
+    assert apportion(0, [0, 0]) == [0, 0]
     assert money.microusd_per_million(Decimal("1.5")) == 1_500_000

@@ -10,7 +10,6 @@ from workbench import paths
 from workbench.bench.lengths import obtained
 from workbench.bench.run import run
 from workbench.bench.target import Target
-from workbench.errors import UsageError
 from workbench.files import write_json
 from workbench.flows.bench_prompts import Made, calibrated, check, exact, none_succeeded
 from workbench.flows.bench_spec import BenchSpec, EngineSpec, TargetSpec
@@ -54,8 +53,7 @@ def bench(
 
     `base` is the folder to which file names in the workload are relative. Raises Failure when nothing succeeded.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there already; choose another with --out")
+    paths.refuse_used(folder)
     schedule = draw(spec.workload, spec.seed, base=base)
     if spec.target is not None:
         ready = _on_endpoint(spec.target, schedule, folder, base or Path.cwd())

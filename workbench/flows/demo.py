@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from workbench.errors import UsageError
 from workbench.files import write_json, write_text
 from workbench.flows import calibrate
 from workbench.flows.fit import fit_profile
@@ -15,8 +14,8 @@ from workbench.flows.plan import plan_file
 from workbench.flows.rates import rate_for_busy
 from workbench.flows.validate import validate
 from workbench.models.shipped import ModelFile, find
+from workbench.paths import refuse_used, shown, stamped
 from workbench.paths import reports as default_reports
-from workbench.paths import shown, stamped
 from workbench.profile.profile import Profile
 
 MODEL = "tiny-27m"
@@ -93,8 +92,7 @@ def run_demo(
 ) -> dict[str, Any]:
     """`workbench demo`. A folder that is there already is refused: nothing stale is reused, nothing lost."""
     folder = out or stamped("demo")
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is there already; name an empty folder with --out")
+    refuse_used(folder)
     demo = Demo(
         folder, progress, pace=QUICK if quick else FULL, seed=SEED if seed is None else seed,
         quants=(REPEATED,) if quick else QUANTS,

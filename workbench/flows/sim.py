@@ -1,7 +1,6 @@
 """`sim run`: a scenario file in; a run log, a journal and a summary per seed out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from sims.saturation import arrival_rps, saturation_rps
 from sims.scenario import Scenario, rules_for
 from workbench import paths
 from workbench.config import parse, read_text
-from workbench.errors import UsageError
 from workbench.files import write_json, write_text
 from workbench.metrics import summarise
 from workbench.profile import profile as profiles
@@ -39,9 +37,8 @@ def run_scenario(
     scenario = parse(Scenario, text, path.name)
     profile = profiles.read(profile_path(scenario.fleet.profile, path.parent, path.name, "fleet.profile"))
     rules = rules_for(profile, scenario.fleet.rules)
-    folder = out or _fresh(paths.runs())
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there already; choose another with --out")
+    folder = out or paths.stamped("sim")
+    paths.refuse_used(folder)
     found = []
     for number in scenario.seeds if seed is None else (seed,):
         if on_seed is not None:
@@ -141,13 +138,3 @@ def _interval(name: str, values: Sequence[float]) -> dict[str, float]:
         return {}
     found = t_interval(np.array(values, dtype=float))
     return {"low": max(0.0, found.low), "high": min(1.0, found.high) if name.endswith("_frac") else found.high}
-
-
-def _fresh(base: Path) -> Path:
-    """runs/sim-UTC, with a number where two start in the same second."""
-    name = f"sim-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    folder, n = base / name, 1
-    while folder.exists():
-        n += 1
-        folder = base / f"{name}-{n}"
-    return folder
