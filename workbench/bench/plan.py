@@ -54,7 +54,7 @@ class Plan:
     def receive(pipe: IO[bytes]) -> "Plan":
         """Raises ValueError when the parent died before it had said everything."""
         head = orjson.loads(pipe.readline())
-        schedule = tuple(Planned(*item) for item in head["schedule"])
+        schedule = tuple(Planned.from_list(item) for item in head["schedule"])
         lines = [pipe.readline() for _ in schedule]
         if not all(line.endswith(b"\n") for line in lines):
             raise ValueError("the plan was cut off")

@@ -9,6 +9,7 @@ class Batch:
 
     `prefills` holds (new tokens computed now, tokens of that sequence already in the KV cache) per prompt.
     `ubatch_n` is in how many pieces the engine runs it (llama.cpp with a KV cache per slot; else 1).
+    `draft_tok` are the drafted tokens that the decodes verify (speculative decoding; else 0).
     """
 
     prefills: tuple[tuple[int, int], ...] = ()
@@ -17,6 +18,7 @@ class Batch:
     decode_ctx_max_tok: int = 0
     decode_ctx_min_tok: int = 0
     ubatch_n: int = 1
+    draft_tok: int = 0
 
     @property
     def prefill_tok(self) -> int:

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.profile.batch import Batch
-from workbench.profile.model import FEATURES, FS_PER_NS, Feature, Linear, Table
+from workbench.profile.decode_run import FS_PER_NS
+from workbench.profile.model import FEATURES, Feature, Linear, Table
 from workbench.profile.solve import solve
 
 Floats = NDArray[np.float64]
-NAMES: tuple[Feature, ...] = get_args(Feature)
+# drafted tokens cannot be told from a client's log: no fit looks for them
+NAMES: tuple[Feature, ...] = tuple(name for name in get_args(Feature) if name != "draft_tok")
 MAX_KNOTS = 33
 
 

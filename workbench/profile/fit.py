@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workbench.errors import Failure
 from workbench.profile import report
 from workbench.profile.candidates import KINDS, NAMES, Fitted, Kind, feature_matrix, fit_kind
-from workbench.profile.model import FS_PER_NS
+from workbench.profile.decode_run import FS_PER_NS
 from workbench.profile.profile import Overhead, Profile, Subject
 from workbench.profile.ranges import Ranges
 from workbench.profile.samples import Sample

@@ -14,10 +14,12 @@ from pydantic import Field, StrictInt, model_validator
 
 from workbench.config import Settings
 from workbench.profile.batch import Batch
+from workbench.profile.decode_run import FS_PER_NS, DecodeLine
 
-FS_PER_NS = 1_000_000
 Fs = Annotated[StrictInt, Field(ge=0)]
-Feature = Literal["step", "extra_ubatch", "prefill_tok", "prefill_attended_tok", "decode_n", "decode_ctx_sum_tok"]
+Feature = Literal[
+    "step", "extra_ubatch", "prefill_tok", "prefill_attended_tok", "decode_n", "decode_ctx_sum_tok", "draft_tok"
+]
 
 FEATURES: Mapping[Feature, Callable[[Batch], int]] = MappingProxyType({
     "step": lambda batch: 1,  # noqa: ARG005 - the same signature as its siblings
@@ -26,16 +28,17 @@ FEATURES: Mapping[Feature, Callable[[Batch], int]] = MappingProxyType({
     "prefill_attended_tok": lambda batch: batch.prefill_attended_tok,
     "decode_n": lambda batch: batch.decode_n,
     "decode_ctx_sum_tok": lambda batch: batch.decode_ctx_sum_tok,
+    "draft_tok": lambda batch: batch.draft_tok,
 })
 # the field of Batch that a feature reads; the step constant reads none
 BATCH_FIELD: Mapping[Feature, str] = MappingProxyType({
     "extra_ubatch": "ubatch_n", "prefill_tok": "prefills", "prefill_attended_tok": "prefills",
-    "decode_n": "decode_n", "decode_ctx_sum_tok": "decode_ctx_sum_tok",
+    "decode_n": "decode_n", "decode_ctx_sum_tok": "decode_ctx_sum_tok", "draft_tok": "draft_tok",
 })
 PER: Mapping[Feature, str] = MappingProxyType({
     "step": "iteration", "extra_ubatch": "ubatch beyond the first", "prefill_tok": "prompt token",
     "prefill_attended_tok": "key position attended in prefill", "decode_n": "decoding sequence",
-    "decode_ctx_sum_tok": "context token of the decodes",
+    "decode_ctx_sum_tok": "context token of the decodes", "draft_tok": "drafted token",
 })
 
 
@@ -57,6 +60,16 @@ class Linear(Settings):
 
     def time_fs(self, batch: Batch) -> int:
         return sum([value * measure(batch) for value, measure in self._terms])
+
+    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
+        """The next iterations of `decode_n` decodes alone, their contexts adding up to `ctx_sum_tok` in the first."""
+        step_fs, slot_fs, tok_fs = self._decode_fs
+        return DecodeLine(step_fs + slot_fs * decode_n + tok_fs * ctx_sum_tok, tok_fs * decode_n)
+
+    @cached_property
+    def _decode_fs(self) -> tuple[int, int, int]:
+        known = self.coefficients_fs
+        return known.get("step", 0), known.get("decode_n", 0), known.get("decode_ctx_sum_tok", 0)
 
     @cached_property
     def _terms(self) -> "Terms":
@@ -92,9 +105,15 @@ class Table(Settings):
         return self
 
     def time_fs(self, batch: Batch) -> int:
-        n = batch.decode_n
-        base = self._steps_fs[n] if n < len(self._steps_fs) else self._beyond_fs(n)
-        return base + sum([value * measure(batch) for value, measure in self._terms])
+        return self._base_fs(batch.decode_n) + sum([value * measure(batch) for value, measure in self._terms])
+
+    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
+        """As `Linear.decode_line`."""
+        tok_fs = self.slopes_fs.get("decode_ctx_sum_tok", 0)
+        return DecodeLine(self._base_fs(decode_n) + tok_fs * ctx_sum_tok, tok_fs * decode_n)
+
+    def _base_fs(self, n: int) -> int:
+        return self._steps_fs[n] if n < len(self._steps_fs) else self._beyond_fs(n)
 
     @property
     def uses(self) -> frozenset[str]:

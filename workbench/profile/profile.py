@@ -12,6 +12,7 @@ from workbench import config, files
 from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
+from workbench.profile.decode_run import DecodeLine
 from workbench.profile.model import IterationModel, to_ns
 from workbench.profile.ranges import Ranges, explain
 from workbench.profile.report import FitReport
@@ -68,6 +69,10 @@ class Profile(Settings):
     def check(self, batch: Batch) -> str | None:
         """Why this batch lies outside the measured range, or None."""
         return explain(self.ranges.outside(batch))
+
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0) -> DecodeLine:  # noqa: ARG002 - the same signature as models that read them
+        """The next iterations of this batch of decodes, while nobody joins or leaves."""
+        return self.model.decode_line(decode_n, ctx_sum_tok)
 
     @property
     def uses(self) -> frozenset[str]:

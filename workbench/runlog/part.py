@@ -91,7 +91,7 @@ def read_part(path: Path) -> Part:
         raise Failure(f"{path.name}: not a run log; its first line says what it is") from error
     check_schema(top.get("schema"), path.name)
     try:
-        schedule = tuple(Planned(*item) for item in top["schedule"])
+        schedule = tuple(Planned.from_list(item) for item in top["schedule"])
         provenance = Provenance.from_dict(top["provenance"])
         # the piece after the last newline was cut short by a kill
         rows = tuple(_row(json.loads(item)) for item in rest.split("\n")[:-1] if item)

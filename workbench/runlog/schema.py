@@ -4,6 +4,7 @@ Integers are stored: nanoseconds on one monotonic clock (t=0 at the run's start)
 Seconds and USD are derived where they are shown.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -69,10 +70,21 @@ class Planned:
     tenant: str = "default"
     tier: str = "standard"
     warmup: bool = False
+    priority: int = 0  # lower is served first, where an engine orders by it (vLLM's convention)
+    prefix_ids: tuple[int, ...] = ()  # one id per full block of `prefix_tok` prompt tokens, from its beginning
+    prefix_tok: int = 0  # an id stands for everything up to its block's end: equal ids, equal prefix
 
     def as_list(self) -> list[Any]:
-        """A compact JSON form, in field order."""
-        return [getattr(self, item.name) for item in fields(self)]
+        """A compact JSON form, in field order, without trailing defaults."""
+        values = [getattr(self, item.name) for item in fields(self)]
+        return values if self.priority or self.prefix_ids else values[:7]
+
+    @staticmethod
+    def from_list(values: Sequence[Any]) -> "Planned":
+        found = list(values)
+        if len(found) > 8:
+            found[8] = tuple(found[8])
+        return Planned(*found)
 
     def unfinished(self) -> Row:
         """The row of a request that the run never came to finish."""
