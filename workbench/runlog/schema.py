@@ -79,6 +79,11 @@ class Planned:
         values = [getattr(self, item.name) for item in fields(self)]
         return values if self.priority or self.prefix_ids else values[:7]
 
+    @property
+    def shared_tok(self) -> int:
+        """Prompt tokens that have a prefix id: others may begin with the same."""
+        return len(self.prefix_ids) * self.prefix_tok
+
     @staticmethod
     def from_list(values: Sequence[Any]) -> "Planned":
         found = list(values)

@@ -1,10 +1,13 @@
 """From a workload and a seed to the schedule: every request with its time and lengths, drawn before anything is sent.
 
-Arrivals, prompt lengths and output lengths each read a stream of their own, one uniform a request. So two workloads
-that differ in one thing share everything else (common random numbers), and a longer run begins as the shorter one.
+Arrivals, prompt lengths, output lengths and prefixes each read a stream of their own, one uniform a request. So two
+workloads that differ in one thing share everything else (common random numbers), and a longer run begins as the
+shorter one.
 """
 
 import math
+from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +17,22 @@ from workbench.errors import UsageError
 from workbench.runlog.schema import Planned
 from workbench.workload.arrivals import NEVER_NS, Closed, Open, times_ns
 from workbench.workload.lengths import find_file
+from workbench.workload.prefix import Ids
 from workbench.workload.spec import MAX_REQUESTS, TraceSource, WorkloadSpec
 from workbench.workload.traces import AZURE, MOONCAKE, Trace, read_csv, read_jsonl
 
 Ints = NDArray[np.int64]
-ARRIVALS, PROMPTS, OUTPUTS = 0, 1, 2  # stream numbers; 3 is thinning
+ARRIVALS, PROMPTS, OUTPUTS, PREFIXES = 0, 1, 2, 4  # stream numbers; 3 is thinning
 
 
 def draw(spec: WorkloadSpec, seed: int, *, base: Path | None = None) -> tuple[Planned, ...]:
     """The schedule. `base` is the folder to which file names in the workload are relative (default: here)."""
     folder = base or Path.cwd()
+    ids: Sequence[Ids] = ()
+    prefix_tok = 0
     if spec.trace is not None:
-        times, prompts, outputs = _from_trace(spec, spec.trace, seed, folder)
+        times, trace = _from_trace(spec, spec.trace, seed, folder)
+        prompts, outputs, ids, prefix_tok = trace.prompt_tok, trace.output_tok, trace.prefix_ids, trace.prefix_tok
     else:
         assert spec.arrivals is not None
         assert spec.prompt_tok is not None
@@ -34,15 +41,20 @@ def draw(spec: WorkloadSpec, seed: int, *, base: Path | None = None) -> tuple[Pl
         n = len(times) if times is not None else spec.requests or 0
         prompts = spec.prompt_tok.lengths_tok(_uniform(seed, PROMPTS, n), folder)
         outputs = spec.output_tok.lengths_tok(_uniform(seed, OUTPUTS, n), folder)
+        if spec.prefix is not None:
+            ids, prefix_tok = spec.prefix.ids(_uniform(seed, PREFIXES, n), prompts), spec.prefix.block_tok
     if len(prompts) <= spec.warmup_requests:
         raise UsageError(
             f"the workload draws {len(prompts)} requests, {spec.warmup_requests} of them warm-up: none to count; "
             "raise duration_s or the rate"
         )
     moments: list[int | None] = [None] * len(prompts) if times is None else [*times.tolist()]
+    nothing: Ids = ()
     return tuple(
-        Planned(f"r{i:06d}", moment, prompt, output, spec.tenant, spec.tier, i < spec.warmup_requests)
-        for i, (moment, prompt, output) in enumerate(zip(moments, prompts.tolist(), outputs.tolist(), strict=True))
+        Planned(f"r{i:06d}", moment, prompt, output, spec.tenant, spec.tier, i < spec.warmup_requests, 0, own,
+                prefix_tok if own else 0)
+        for i, (moment, prompt, output, own) in enumerate(zip(
+            moments, prompts.tolist(), outputs.tolist(), ids or repeat(nothing, len(prompts)), strict=True))
     )
 
 
@@ -68,7 +80,7 @@ def _times(spec: WorkloadSpec, arrivals: Open | Closed, seed: int) -> Ints | Non
     return times[times < end_ns]
 
 
-def _from_trace(spec: WorkloadSpec, source: TraceSource, seed: int, folder: Path) -> tuple[Ints | None, Ints, Ints]:
+def _from_trace(spec: WorkloadSpec, source: TraceSource, seed: int, folder: Path) -> tuple[Ints | None, Trace]:
     trace = shaped(source, read(source, folder), seed)
     if spec.requests is not None:
         if spec.requests > len(trace):
@@ -77,13 +89,13 @@ def _from_trace(spec: WorkloadSpec, source: TraceSource, seed: int, folder: Path
     if spec.arrivals is None:
         if spec.duration_s is not None:
             trace = trace.part(0.0, spec.duration_s)
-        return trace.arrival_ns, trace.prompt_tok, trace.output_tok
+        return trace.arrival_ns, trace
     if isinstance(spec.arrivals, Closed):
-        return None, trace.prompt_tok, trace.output_tok
+        return None, trace
     times = times_ns(spec.arrivals, _uniform(seed, ARRIVALS, len(trace)))
     if spec.duration_s is not None:
         times = times[times < round(spec.duration_s * 1e9)]
-    return times, trace.prompt_tok[: len(times)], trace.output_tok[: len(times)]
+    return times, trace.first(len(times))
 
 
 def read(source: TraceSource, folder: Path) -> Trace:

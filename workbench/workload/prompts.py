@@ -22,6 +22,7 @@ WORDS = tuple(
     "evening comes with bells over quiet houses some keep bees others mend nets or write letters about winter".split()
 )
 ONE_MORE = (" a", " the", " of", " and", ".", ",", " I", "\n", " x", "1", "-", "?")  # one of these adds one token
+PREFIX_REQUEST = 1 << 40  # shared blocks draw far from the requests
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -90,10 +91,17 @@ class Prompts:
         self, schedule: Sequence[Planned], form: Literal["ids", "text"] = "text"
     ) -> list[str] | list[list[int]]:
         """One prompt for each planned request, in order."""
-        asked = [(item.asked_prompt_tok, i) for i, item in enumerate(schedule)]
         if form == "ids":
-            return [self.token_ids(n_tok, i) for n_tok, i in asked]
-        return [self.text(n_tok, i) for n_tok, i in asked]
+            return [self._shared_ids(item) + self.token_ids(item.asked_prompt_tok - item.shared_tok, i)
+                    if item.shared_tok < item.asked_prompt_tok else self._shared_ids(item)
+                    for i, item in enumerate(schedule)]
+        if any(item.prefix_ids for item in schedule):
+            raise Failure("prompts that share a prefix need token ids: give the tokenizer, or leave out the prefixes")
+        return [self.text(item.asked_prompt_tok, i) for i, item in enumerate(schedule)]
+
+    def _shared_ids(self, item: Planned) -> list[int]:
+        """The blocks that other prompts of the run have too: each depends on the salt and its id alone."""
+        return [tok for number in item.prefix_ids for tok in self.token_ids(item.prefix_tok, PREFIX_REQUEST + number)]
 
     def _story(self, encoder: Encoder, n_tok: int, request: int) -> tuple[str, list[int]] | None:
         """World text and its ids; None where the tokenizer cannot write it, or does not decode what it encodes."""

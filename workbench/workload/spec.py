@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from workbench.config import Settings
 from workbench.workload.arrivals import Arrivals, Closed
 from workbench.workload.lengths import Lengths, Tok
+from workbench.workload.prefix import SharedPrefix
 
 MAX_REQUESTS = 10_000_000
 
@@ -21,6 +22,14 @@ class Columns(Settings):
     prompt_tok: str
     output_tok: str
     unit: Literal["datetime", "s", "ms", "us", "ns"] = "datetime"
+    prefix_ids: str | None = None  # a list per row: one id per `prefix_tok` prompt tokens, equal ids, equal prefix
+    prefix_tok: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _both(self) -> "Columns":
+        if (self.prefix_ids is None) != (self.prefix_tok is None):
+            raise ValueError("prefix_ids and prefix_tok go together")
+        return self
 
 
 class TraceSource(Settings):
@@ -54,13 +63,15 @@ class WorkloadSpec(Settings):
     """What is asked of the engine. The first `warmup_requests` of the requests count in no metric.
 
     `requests` or `duration_s` says how much (a trace may leave both out: all of it). Check a mapping with
-    `workbench.config.validate(WorkloadSpec, mapping, name)` to get one-line errors.
+    `workbench.config.validate(WorkloadSpec, mapping, name)` to get one-line errors. Prompts share nothing unless
+    `prefix` says so or the trace has block ids.
     """
 
     arrivals: Arrivals | None = None
     prompt_tok: Lengths | None = None
     output_tok: Lengths | None = None
     trace: TraceSource | None = None
+    prefix: SharedPrefix | None = None
     requests: int | None = Field(default=None, ge=1, le=MAX_REQUESTS)
     duration_s: float | None = Field(default=None, gt=0)
     warmup_requests: int = Field(default=0, ge=0)
@@ -80,6 +91,8 @@ class WorkloadSpec(Settings):
                 raise ValueError("a trace brings its lengths: leave out prompt_tok and output_tok")
             if self.requests is not None and self.duration_s is not None:
                 raise ValueError("give requests or duration_s, not both")
+            if self.prefix is not None:
+                raise ValueError("a trace brings its own prefixes: leave out prefix")
         if isinstance(self.arrivals, Closed) and self.duration_s is not None:
             raise ValueError("closed arrivals have no times: give requests instead of duration_s")
         if self.requests is not None and self.warmup_requests >= self.requests:

@@ -3,8 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from workbench.errors import ConfigError, UsageError
 from workbench.workload.lengths import whole
+from workbench.workload.prefix import Ids
 from workbench.workload.spec import Columns
 
 Ints = NDArray[np.int64]
 # Azure/AzurePublicDataset, AzureLLMInferenceTrace_*.csv: UTC with seven fractional digits
 AZURE = Columns(time="TIMESTAMP", prompt_tok="ContextTokens", output_tok="GeneratedTokens", unit="datetime")
-# kvcache-ai/Mooncake: milliseconds since the trace's start
-MOONCAKE = Columns(time="timestamp", prompt_tok="input_length", output_tok="output_length", unit="ms")
+# kvcache-ai/Mooncake: milliseconds since the trace's start, ids of 512-token blocks
+MOONCAKE = Columns(time="timestamp", prompt_tok="input_length", output_tok="output_length", unit="ms",
+                   prefix_ids="hash_ids", prefix_tok=512)
 NS_PER = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -32,6 +34,8 @@ class Trace:
     arrival_ns: Ints
     prompt_tok: Ints
     output_tok: Ints
+    prefix_ids: tuple[Ids, ...] = ()  # one entry a request, or none at all
+    prefix_tok: int = 0
 
     def __len__(self) -> int:
         return len(self.arrival_ns)
@@ -49,7 +53,7 @@ class Trace:
         low = round(start_s * 1e9)
         high = low + round(take_s * 1e9) if take_s is not None else np.iinfo(np.int64).max
         kept = self._where((self.arrival_ns >= low) & (self.arrival_ns < high))
-        return Trace(kept.arrival_ns - low, kept.prompt_tok, kept.output_tok)
+        return replace(kept, arrival_ns=kept.arrival_ns - low)
 
     def thin(self, keep_frac: float, seed: int) -> "Trace":
         """Keep each request with this probability; with one seed a thinner trace is a part of a thicker one."""
@@ -58,7 +62,7 @@ class Trace:
 
     def faster(self, speed: float) -> "Trace":
         """The same requests `speed` times as fast (0.5: half the rate)."""
-        return Trace(np.rint(self.arrival_ns / speed).astype(np.int64), self.prompt_tok, self.output_tok)
+        return replace(self, arrival_ns=np.rint(self.arrival_ns / speed).astype(np.int64))
 
     def at_rate(self, rate_per_s: float) -> "Trace":
         """Times stretched so that the mean rate is this one; burstiness stays."""
@@ -66,17 +70,27 @@ class Trace:
 
     def cut(self, max_prompt_tok: int | None, max_output_tok: int | None) -> "Trace":
         """Lengths above a bound become the bound."""
-        return Trace(
-            self.arrival_ns,
-            self.prompt_tok if max_prompt_tok is None else np.minimum(self.prompt_tok, max_prompt_tok),
-            self.output_tok if max_output_tok is None else np.minimum(self.output_tok, max_output_tok),
+        prompts = self.prompt_tok if max_prompt_tok is None else np.minimum(self.prompt_tok, max_prompt_tok)
+        return replace(
+            self, prompt_tok=prompts, prefix_ids=whole_blocks(self.prefix_ids, self.prefix_tok, prompts),
+            output_tok=self.output_tok if max_output_tok is None else np.minimum(self.output_tok, max_output_tok),
         )
 
     def first(self, requests: int) -> "Trace":
         return self._where(np.arange(len(self)) < requests)
 
     def _where(self, mask: NDArray[np.bool_]) -> "Trace":
-        return Trace(self.arrival_ns[mask], self.prompt_tok[mask], self.output_tok[mask])
+        return self._at(np.flatnonzero(mask))
+
+    def _at(self, index: Ints) -> "Trace":
+        ids = tuple(self.prefix_ids[i] for i in index.tolist()) if self.prefix_ids else ()
+        return replace(self, arrival_ns=self.arrival_ns[index], prompt_tok=self.prompt_tok[index],
+                       output_tok=self.output_tok[index], prefix_ids=ids)
+
+
+def whole_blocks(ids: Sequence[Ids], block_tok: int, prompt_tok: Ints) -> tuple[Ids, ...]:
+    """Only ids of blocks that the prompt fills: the last one of a trace may stand for a part."""
+    return tuple(own[: tok // block_tok] for own, tok in zip(ids, prompt_tok.tolist(), strict=bool(ids)))
 
 
 def read_csv(path: Path, columns: Columns = AZURE) -> Trace:
@@ -94,11 +108,14 @@ Rows = Iterator[tuple[int, Mapping[str, Any]]]
 
 def _collect(path: Path, columns: Columns, reader: Callable[[Path, Columns], Rows]) -> Trace:
     times, prompts, outputs = [], [], []
+    ids: list[Ids] = []
     try:
         for line, row in reader(path, columns):
             times.append(_time_ns(row[columns.time], columns, path.name, line))
             prompts.append(whole(row[columns.prompt_tok], path.name, line, columns.prompt_tok))
             outputs.append(whole(row[columns.output_tok], path.name, line, columns.output_tok))
+            if columns.prefix_ids is not None:
+                ids.append(_ids(row.get(columns.prefix_ids), path.name, line, columns.prefix_ids))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such trace") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -107,8 +124,19 @@ def _collect(path: Path, columns: Columns, reader: Callable[[Path, Columns], Row
         raise UsageError(f"{path.name}: no requests in it")
     start = min(times)  # Python integers: nanoseconds since 1970 exceed what a float holds
     arrival = np.asarray([time - start for time in times], dtype=np.int64)
-    order = np.argsort(arrival, kind="stable")
-    return Trace(arrival[order], np.asarray(prompts, np.int64)[order], np.asarray(outputs, np.int64)[order])
+    prompt_tok = np.asarray(prompts, np.int64)
+    found = Trace(arrival, prompt_tok, np.asarray(outputs, np.int64),
+                  whole_blocks(ids, columns.prefix_tok or 1, prompt_tok), columns.prefix_tok or 0)
+    return found._at(np.argsort(arrival, kind="stable"))
+
+
+def _ids(value: Any, file: str, line: int, key: str) -> Ids:
+    """A JSON list of whole numbers; absent is none."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+        raise ConfigError(file, f"line {line}: {key}", f"{str(value)[:40]!r} is no list of whole numbers")
+    return tuple(value)
 
 
 def _csv_rows(path: Path, columns: Columns) -> Rows:
