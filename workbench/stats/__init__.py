@@ -1,1 +1,1 @@
-"""Statistics: percentiles that admit when they cannot be known, intervals, ranges of repeats."""
+"""Statistics: percentiles that admit when they cannot be known, intervals, comparisons, warm-up."""
