@@ -15,7 +15,7 @@ from workbench.profile.batch import Batch
 from workbench.profile.figures import compare, context_tok, figures
 from workbench.profile.fit import fit
 from workbench.profile.model import Linear, Table, to_ns
-from workbench.profile.profile import Overhead, Profile, Subject, from_json, read, write
+from workbench.profile.profile import Overhead, Profile, Subject, from_json, read, write, write_shipped
 from workbench.profile.ranges import ProfileRangeError, Ranges, RangeWatch
 from workbench.profile.samples import region_of
 
@@ -93,11 +93,12 @@ def test_not_json_is_one_line() -> None:
         from_json("[1]", "p.json")
 
 
-def test_forty_runs_stay_under_20_kb_and_a_bloated_provenance_is_refused() -> None:
+def test_forty_runs_stay_under_20_kb_and_a_bloated_file_does_not_ship(tmp_path: Path) -> None:
     made = [item for k in range(40) for item in samples(small, 25, seed=k, noise_frac=0.1, run=f"live-{k}" + "x" * 99)]
     assert len(fit(made).to_json().encode()) <= 20_000
     with pytest.raises(Failure, match="20000 at most"):
-        fit(made, provenance={"note": "x" * 20_000}).to_json()
+        write_shipped(fit(made, provenance={"note": "x" * 20_000}), tmp_path / "p.json")
+    assert not (tmp_path / "p.json").exists()
 
 
 @pytest.mark.parametrize(("time_fs", "time_ns"), [

@@ -7,7 +7,7 @@ from rich.table import Table as Grid
 
 from workbench.cli.common import escape
 from workbench.profile.figures import Compared, context_tok, figures
-from workbench.profile.model import PER, Linear
+from workbench.profile.model import PER, Linear, Table
 from workbench.profile.profile import Profile
 from workbench.profile.report import FitReport
 
@@ -53,7 +53,7 @@ def _coefficients(profile: Profile) -> RenderableType:
     entries: list[tuple[str, str, int]] = []
     if isinstance(model, Linear):
         entries = [(PER[name], name, value) for name, value in model.coefficients_fs.items()]
-    else:
+    elif isinstance(model, Table):
         steps = zip(model.decode_n, model.step_fs, strict=True)
         entries = [(f"iteration with {n} decodes", f"step at {n} decodes", value) for n, value in steps]
         entries += [(PER[name], name, value) for name, value in model.slopes_fs.items()]

@@ -142,9 +142,6 @@ class Table(Settings):
         return self.step_fs[-1] + rise * (n - self.decode_n[-1]) // run
 
 
-IterationModel = Annotated[Linear | Table, Field(discriminator="kind")]
-
-
 Terms = tuple[tuple[int, Callable[[Batch], int]], ...]
 
 

@@ -13,13 +13,14 @@ from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
 from workbench.profile.decode_run import DecodeLine
-from workbench.profile.model import IterationModel, to_ns
+from workbench.profile.model import to_ns
+from workbench.profile.models import IterationModel
 from workbench.profile.ranges import Ranges, explain
-from workbench.profile.report import FitReport
+from workbench.profile.report import FitReport, GridReport
 
 SCHEMA = 1
 KIND = "workbench.profile"
-MAX_BYTES = 20_000  # at most this where it ships
+SHIPPED_MAX_BYTES = 20_000  # at most this where it ships; others (tables of kernels) may be larger
 Source = Literal["measured", "silicon", "imported", "roofline"]
 
 
@@ -43,6 +44,21 @@ class Subject(Settings):
     weights_id: str = ""
     grown_from: str = ""
     hardware: str = ""
+    gpu: str = ""
+    gpus: Annotated[StrictInt, Field(ge=0)] = 0  # 0: not a matter of GPUs, or not known
+
+
+class Parallel(Settings):
+    """How the model is split over GPUs: by tensor, by layers, whole copies sharing the experts, by experts."""
+
+    tp: Annotated[StrictInt, Field(ge=1)] = 1
+    pp: Annotated[StrictInt, Field(ge=1)] = 1
+    dp: Annotated[StrictInt, Field(ge=1)] = 1
+    ep: Annotated[StrictInt, Field(ge=1)] = 1
+
+    def __str__(self) -> str:
+        parts = [f"{name.upper()}{value}" for name, value in self if value > 1 or name == "tp"]
+        return " ".join(parts)
 
 
 class Profile(Settings):
@@ -52,6 +68,7 @@ class Profile(Settings):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     source: Source
     subject: Subject = Subject()
+    parallel: Parallel = Parallel()
     model: IterationModel
     ranges: Ranges = Ranges()
     kv_blocks: Annotated[StrictInt, Field(ge=1)] | None = None
@@ -60,6 +77,8 @@ class Profile(Settings):
     rules: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, Any] = Field(default_factory=dict)
     fit_report: FitReport | None = None
+    grid_report: GridReport | None = None
+    thin: tuple[str, ...] = ()  # where its source knows little: one sentence each, shown with the profile
 
     def iteration_ns(self, batch: Batch) -> int:
         """Time of one iteration: nearest nanosecond, halves up, at least 1. Answers outside the measured range too,
@@ -92,12 +111,9 @@ class Profile(Settings):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Readable JSON, small lists on one line; at most 20 KB or it is refused."""
+        """Readable JSON, small lists on one line."""
         content = self._content()
-        text = "{\n" + ",\n".join(f" {json.dumps(key)}: {_value(value)}" for key, value in content.items()) + "\n}\n"
-        if len(text.encode()) > MAX_BYTES:
-            raise Failure(f"the profile has {len(text.encode())} bytes, {MAX_BYTES} at most; shorten its provenance")
-        return text
+        return "{\n" + ",\n".join(f" {json.dumps(key)}: {_value(value)}" for key, value in content.items()) + "\n}\n"
 
     def _content(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)
@@ -137,3 +153,12 @@ def write(profile: Profile, path: Path) -> Path:
     """Write under its final name, or nothing."""
     files.write_text(path, profile.to_json())
     return path
+
+
+def write_shipped(profile: Profile, path: Path) -> Path:
+    """As `write`, for a file that ships: refused above 20 KB."""
+    size = len(profile.to_json().encode())
+    if size > SHIPPED_MAX_BYTES:
+        raise Failure(f"{path.name}: the profile has {size} bytes, {SHIPPED_MAX_BYTES} at most where it ships; "
+                      "shorten its provenance or its tables")
+    return write(profile, path)

@@ -72,6 +72,14 @@ class FitReport(Settings):
     coefficient_se_fs: dict[str, int]  # delete-one-block jackknife over the same time blocks
 
 
+class GridReport(Settings):
+    """How near a table comes to the source that it was read from, on points that are none of its knots."""
+
+    points: int
+    residuals: dict[str, Residuals]  # source / profile - 1, by what the iteration holds
+    time_by_fidelity: dict[str, float]  # fraction of decode time by how the source knows it
+
+
 def residuals(measured: Floats, predicted: Floats) -> Residuals:
     relative = measured / predicted - 1.0
     return Residuals(
