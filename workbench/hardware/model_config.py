@@ -1,0 +1,75 @@
+"""An architecture from a Hugging Face config.json."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import UsageError
+from workbench.hardware.architecture import KINDS, Architecture, checked
+
+LARGEST = 1 << 24  # of any size: keeps every product small where a file lies
+# Keys of models whose cache or layers are of another kind; their bytes would be wrong.
+FOREIGN = ("kv_lora_rank", "ssm_state_size", "mamba_d_state", "linear_num_key_heads", "layer_types_linear")
+
+
+def from_config(path: Path) -> Architecture:
+    """Read a config.json; the model is named after `_name_or_path`, else after the file."""
+    raw = files.read_json(path)
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path.name}: not a JSON object; a model's config.json is needed")
+    return from_mapping(raw, path.name, path.stem if path.stem != "config" else path.resolve().parent.name)
+
+
+def from_mapping(raw: Mapping[str, Any], file: str, name: str) -> Architecture:
+    """Dense, grouped attention, mixtures (Mixtral, Qwen, Phi): one line names what is not read."""
+    inner = raw.get("text_config")
+    values = inner if isinstance(inner, dict) else raw
+    kind = str(values.get("model_type"))
+    foreign = next((key for key in FOREIGN if values.get(key)), None)
+    if foreign:
+        raise UsageError(f"{file}: {foreign}: this model does not keep one key and value per head and token;"
+                         " its cache cannot be computed here")
+    if kind not in KINDS:
+        raise UsageError(f"{file}: model_type: {kind!r} is not read here; there are {', '.join(KINDS)}")
+    hidden, heads = _size(values, file, "hidden_size"), _size(values, file, "num_attention_heads")
+    layers = _size(values, file, "num_hidden_layers")
+    experts = _size(values, file, "num_local_experts", "num_experts", "n_routed_experts", default=0)
+    ff = _size(values, file, "intermediate_size")
+    found = Architecture(
+        name=name, layers=layers, hidden=hidden, heads=heads,
+        kv_heads=_size(values, file, "num_key_value_heads", default=heads),
+        head_dim=_size(values, file, "head_dim", default=hidden // heads), ff=ff,
+        vocab=_size(values, file, "vocab_size"),
+        context_tok=_size(values, file, "max_position_embeddings", default=4096),
+        experts=experts,
+        experts_per_tok=_size(values, file, "num_experts_per_tok") if experts else 0,
+        expert_ff=_size(values, file, "moe_intermediate_size", default=ff) if experts else 0,
+        shared_ff=_size(values, file, "shared_expert_intermediate_size", default=0) if experts else 0,
+        dense_layers=_dense_layers(values, layers, file) if experts else 0,
+        tied=bool(values.get("tie_word_embeddings", False)),
+        **{**KINDS[kind], **({"qkv_bias": True} if values.get("attention_bias") else {})},
+        source=file,
+    )
+    return checked(found, file)
+
+
+def _dense_layers(values: Mapping[str, Any], layers: int, file: str) -> int:
+    """Layers without experts: the listed ones, and those that the step leaves out."""
+    step = _size(values, file, "decoder_sparse_step", default=1)
+    listed = values.get("mlp_only_layers") or ()
+    return sum(layer in listed or (layer + 1) % step != 0 for layer in range(layers))
+
+
+def _size(values: Mapping[str, Any], file: str, *keys: str, default: int | None = None) -> int:
+    """The first of `keys` that is there; a default of 0 allows 0."""
+    key = next((key for key in keys if values.get(key) is not None), None)
+    if key is None:
+        if default is None:
+            raise UsageError(f"{file}: {keys[0]}: is missing; a model's config.json is needed")
+        return default
+    value = values[key]
+    least = 0 if default == 0 else 1
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+        raise UsageError(f"{file}: {key}: {value!r} is no size; the file is damaged or of another kind")
+    return value
