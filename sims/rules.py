@@ -1,10 +1,14 @@
 """What an engine states about itself, and what decides how it batches. One frozen record per engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, get_args
 
 from workbench.errors import UsageError
+
+Order = Literal["fcfs", "priority"]
+Batching = Literal["continuous", "static"]
+KvReserve = Literal["paged", "contiguous"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class LlamaCppRules:
     engine = "llama.cpp"
 
     def __post_init__(self) -> None:
-        _positive(self, "slots", "n_batch", "n_ubatch", "ctx_per_slot_tok")
+        _whole(self, 1, "slots", "n_batch", "n_ubatch", "ctx_per_slot_tok")
         if self.n_batch < self.slots:
             raise UsageError(f"n_batch {self.n_batch} is less than slots {self.slots}: a batch must hold every slot")
         if len(set(self.used_slots)) < len(self.used_slots) or not set(self.used_slots) <= set(range(self.slots)):
@@ -36,26 +40,53 @@ class LlamaCppRules:
         return self.slots
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VllmRules:
-    """vLLM v1: a token budget an iteration, chunked prefill, block-wise KV. `kv_blocks` None: never full."""
+    """vLLM v1 (0.19): a token budget an iteration, chunked prefill, block-wise KV with prefix hits.
 
+    With `ranks` above 1 every limit is that of one rank: each has a scheduler and a KV cache of its own, and all
+    step together. `order` other than fcfs, `batching` other than continuous and `kv_reserve` other than paged
+    are *simulation only*: vLLM offers priority, but no front door here sends one, and the others are older ways.
+    """
+
+    kv_blocks: int  # usable blocks: vLLM keeps one of its `num_gpu_blocks` as the null block
+    block_tok: int = 16
     max_num_seqs: int = 128
     max_num_batched_tokens: int = 2048
-    block_tok: int = 16
-    kv_blocks: int | None = None
     max_model_len_tok: int | None = None
+    chunked_prefill: bool = True
+    reserve_full_prompt: bool = True  # admit only what fits whole (vLLM's scheduler_reserve_full_isl)
+    async_scheduling: bool = False  # an iteration is composed when the one before it begins
+    prefix_caching: bool = False
+    order: Order = "fcfs"
+    batching: Batching = "continuous"
+    kv_reserve: KvReserve = "paged"
+    draft_tok: int = 0  # drafted for each decode (speculative decoding)
+    acceptance: float = 0.0  # chance that a drafted token is right, given that all before it were
+    seed: int = 0  # of the acceptance draws
+    ranks: int = 1  # lock-step data-parallel ranks that share their experts
+    host_blocks: int = 0  # KV offload: room in host memory for evicted prefix blocks
+    kv_block_bytes: int = 0  # of one block on all its GPUs
+    host_bytes_per_s: float = 0.0  # host to GPU
 
     engine = "vllm"
 
     def __post_init__(self) -> None:
-        _positive(self, "max_num_seqs", "max_num_batched_tokens", "block_tok")
-        if self.kv_blocks is not None:
-            _positive(self, "kv_blocks")
+        _whole(self, 1, "kv_blocks", "max_num_seqs", "max_num_batched_tokens", "block_tok", "ranks")
+        _whole(self, 0, "draft_tok", "host_blocks", "kv_block_bytes", "seed")
+        _among(self, "order", get_args(Order))
+        _among(self, "batching", get_args(Batching))
+        _among(self, "kv_reserve", get_args(KvReserve))
+        if not 0.0 <= self.acceptance <= 1.0:
+            raise UsageError(f"vllm: acceptance is {self.acceptance!r}; it is a fraction of 0 to 1")
+        if self.prefix_caching and self.kv_reserve == "contiguous":
+            raise UsageError("vllm: prefix_caching needs kv_reserve 'paged': contiguous memory is not shared")
+        if self.host_blocks and not (self.prefix_caching and self.kv_block_bytes and self.host_bytes_per_s > 0):
+            raise UsageError("vllm: host_blocks needs prefix_caching, kv_block_bytes and host_bytes_per_s as well")
 
     @property
     def max_running(self) -> int:
-        return self.max_num_seqs
+        return self.max_num_seqs * self.ranks
 
 
 Rules = LlamaCppRules | VllmRules
@@ -67,11 +98,13 @@ def from_facts(facts: Mapping[str, Any]) -> Rules:
 
     A fact may be a plain value or a record of asked and seen; what was seen counts. Raises UsageError.
     """
-    kind = _KINDS.get(str(facts.get("engine", "llama.cpp")))
-    if kind is None:
-        raise UsageError(f"engine {facts['engine']!r} has no batching rules here; known: {', '.join(_KINDS)}")
+    kind = _kind(facts)
     known = {key: _seen(facts[key]) for key in kind.__dataclass_fields__ if key in facts}
     kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items() if v is not None}
+    for item in fields(kind):
+        if item.default is MISSING and item.name not in kept:
+            raise UsageError(f"{kind.engine}: {item.name} is not known; set rules.{item.name}, the engine reports it "
+                             "at start, `workbench profile` derives it from memory")
     return kind(**kept)
 
 
@@ -81,14 +114,31 @@ def as_facts(rules: Rules) -> dict[str, Any]:
     return {"engine": rules.engine} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
+def names(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What can be set for the engine that these facts name."""
+    return ("engine", *_kind(facts).__dataclass_fields__)
+
+
+def _kind(facts: Mapping[str, Any]) -> type[LlamaCppRules] | type[VllmRules]:
+    kind = _KINDS.get(str(facts.get("engine", "llama.cpp")))
+    if kind is None:
+        raise UsageError(f"engine {facts['engine']!r} has no batching rules here; known: {', '.join(_KINDS)}")
+    return kind
+
+
 def _seen(fact: Any) -> Any:
     if isinstance(fact, Mapping):
         return fact.get("seen") if fact.get("seen") is not None else fact.get("asked")
     return fact
 
 
-def _positive(rules: Rules, *names: str) -> None:
+def _whole(rules: Rules, least: int, *names: str) -> None:
     for name in names:
         value = getattr(rules, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UsageError(f"{rules.engine}: {name} is {value!r}; it must be a whole number of at least 1")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UsageError(f"{rules.engine}: {name} is {value!r}; it must be a whole number of at least {least}")
+
+
+def _among(rules: Rules, name: str, known: tuple[str, ...]) -> None:
+    if getattr(rules, name) not in known:
+        raise UsageError(f"{rules.engine}: {name} is {getattr(rules, name)!r}; known: {', '.join(known)}")

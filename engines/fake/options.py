@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 
 from workbench.config import Settings
 
+FREE_KV_BLOCKS = 8192  # 131,072 tokens in blocks of 16: a finite number, measured nowhere
+
 
 class FakeOptions(Settings):
     """Batching rules come from `profile` where one is given, then from the options that are set here."""
@@ -25,7 +27,9 @@ class FakeOptions(Settings):
     max_num_seqs: int | None = Field(None, ge=1, description="vllm rules")
     max_num_batched_tokens: int | None = Field(None, ge=1, description="vllm rules")
     block_tok: int | None = Field(None, ge=1, description="vllm rules")
-    kv_blocks: int | None = Field(None, ge=1, description="vllm rules")
+    kv_blocks: int | None = Field(
+        None, ge=1, description=f"vllm rules; without a profile that says: {FREE_KV_BLOCKS}, an invented number",
+    )
     max_model_len_tok: int | None = Field(None, ge=1, description="vllm rules")
     port: int = Field(0, ge=0, le=65535, description="0: any free one")
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.fake.options import FakeOptions
+from engines.fake.options import FREE_KV_BLOCKS, FakeOptions
 from sims.overheads import Overheads
 from sims.replica import IterationTime, Replica
 from sims.rules import Rules, from_facts
 from workbench.profile import profile as profiles
 from workbench.profile.batch import Batch
+
+KV = {"kv_blocks": FREE_KV_BLOCKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,11 @@ class PlainCost:
 def build(options: FakeOptions) -> tuple[Replica, str]:
     """The replica that the options describe, and the profile's sha256 ("" without one)."""
     if options.profile is None:
-        rules: Rules = from_facts({"engine": options.rules, **options.rule_facts()})
+        rules: Rules = from_facts({"engine": options.rules, **KV, **options.rule_facts()})
         return Replica(rules, PlainCost()), ""
     profile = profiles.read(Path(options.profile))
     engine = str(profile.rules.get("engine") or profile.subject.engine or options.rules)
-    capacity = {"kv_blocks": profile.kv_blocks, "block_tok": profile.block_tok}
+    capacity = {"kv_blocks": profile.kv_blocks or FREE_KV_BLOCKS, "block_tok": profile.block_tok}
     rules = from_facts({**capacity, **profile.rules, "engine": engine, **options.rule_facts()})
     timing: IterationTime = profile
     # the overheads that do not occupy the engine are left out: this server has real ones of its own

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from sims.replica.job import Job, Piece, Plan, Request, advance
+from sims.replica.job import Job, Piece, Plan, Request, advance, batch_of
 from sims.replica.ubatch import passes
 from sims.rules import LlamaCppRules
 
@@ -44,14 +44,13 @@ class LlamaCppBatcher:
         for slot, job in running:
             if job.decoding or not room:
                 continue
-            piece = Piece(job, min(room, job.target_tok - job.kv_tok), job.kv_tok)
+            piece = Piece.of(job, min(room, job.target_tok - job.kv_tok), first=not job.kv_tok)
             pieces.append((slot, piece))
             room -= piece.new_tok
         lengths = [(slot, 1) for slot, _ in decodes] + [(slot, piece.new_tok) for slot, piece in pieces]
-        return Plan(
-            tuple(job for _, job in decodes), tuple(piece for _, piece in pieces),
-            ubatch_n=passes(lengths, self.rules.n_ubatch, self.rules.kv_unified),
-        )
+        ubatch_n = passes(lengths, self.rules.n_ubatch, self.rules.kv_unified)
+        jobs, parts = [job for _, job in decodes], [piece for _, piece in pieces]
+        return Plan(jobs, parts, batch_of(jobs, parts, ubatch_n=ubatch_n))
 
     def complete(self, plan: Plan) -> list[Job]:
         advance(plan)

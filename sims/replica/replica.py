@@ -1,12 +1,15 @@
 """A replica: an engine's batching rules and how long its iterations take. Pure: whoever drives it owns the clock."""
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sims.replica.job import Batcher, Job, Plan, Request
 from sims.replica.llama_cpp import LlamaCppBatcher
+from sims.replica.ranks import RankedBatcher
 from sims.replica.vllm import VllmBatcher
-from sims.rules import LlamaCppRules, Rules
+from sims.rules import LlamaCppRules, Rules, VllmRules
 from workbench.profile.batch import Batch
 
 
@@ -23,14 +26,19 @@ class Iteration:
     batch: Batch
     start_ns: int
     end_ns: int
-    started: tuple[str, ...]  # the first token of their prompt is computed here (again, after a preemption)
-    emitted: tuple[str, ...]  # one token each at end_ns, in the engine's order
+    started: tuple[str, ...]  # admitted here: what is not cached of their prompt begins (again, if preempted)
+    emitted: tuple[str, ...]  # who gets tokens at end_ns, in the engine's order
     finished: tuple[str, ...]  # their last token is among the emitted
     preempted: tuple[str, ...]
+    tokens: tuple[int, ...] = ()  # how many each of `emitted` gets; empty: one each
+    cached_tok: tuple[int, ...] = ()  # of each of `started`, when it was admitted first; empty: none has any
+    batches: tuple[Batch, ...] = ()  # per lock-step rank, where there are several; an idle rank's is empty
 
 
 def batcher(rules: Rules) -> Batcher:
-    return LlamaCppBatcher(rules) if isinstance(rules, LlamaCppRules) else VllmBatcher(rules)
+    if isinstance(rules, LlamaCppRules):
+        return LlamaCppBatcher(rules)
+    return VllmBatcher(rules) if rules.ranks == 1 else RankedBatcher(rules)
 
 
 class Replica:
@@ -60,6 +68,7 @@ class Replica:
             raise ValueError(f"now_ns {now_ns}: a run begins at 0")
         reason = self.refusal(request)
         if reason is None:
+            self._tell(now_ns)
             self.batcher.submit(Job(request, request.prompt_tok))
         return reason
 
@@ -67,6 +76,7 @@ class Replica:
         """Begin the next iteration at `now_ns`; None when there is nothing to compute."""
         if now_ns < self.busy_until_ns:
             raise ValueError(f"step at {now_ns} ns, but the iteration in progress ends at {self.busy_until_ns} ns")
+        self._tell(now_ns)
         plan = self.batcher.compose()
         if plan is None:
             return None
@@ -88,16 +98,45 @@ class Replica:
     def idle(self) -> bool:
         return not self.waiting_n and not self.running_n
 
+    def _tell(self, now_ns: int) -> None:
+        if isinstance(self.batcher, RankedBatcher):
+            self.batcher.publish(now_ns)
+
     def _run(self, plan: Plan, now_ns: int) -> Iteration:
-        batch = plan.batch
-        started = tuple(piece.job.request.request_id for piece in plan.pieces if not piece.past_tok)
-        end_ns = now_ns + self.timing.iteration_ns(batch) + self.admit_ns * len(started)
+        begun = [piece.job for piece in plan.pieces if piece.first]
+        end_ns = now_ns + self._compute_ns(plan) + self._loading_ns(plan)
+        if begun and self.admit_ns:
+            end_ns += self.admit_ns * max(Counter(job.rank for job in begun).values())
         if end_ns <= now_ns:
-            raise ValueError(f"the profile says {end_ns - now_ns} ns for {batch}: an iteration takes at least 1 ns")
-        emitted = tuple(job.request.request_id for job in plan.emitters)
-        finished = tuple(job.request.request_id for job in self.batcher.complete(plan))
+            raise ValueError(f"the profile says {end_ns - now_ns} ns for {plan.batch}: it takes at least 1 ns")
+        emitted = tuple([job.request.request_id for job in plan.emitters])
+        finished = tuple([job.request.request_id for job in self.batcher.complete(plan)])
+        cached = tuple([job.cached_tok or 0 for job in begun])
         self.busy_until_ns = end_ns
         self.iterations += 1
         self.preemptions += len(plan.preempted)
-        lost = tuple(job.request.request_id for job in plan.preempted)
-        return Iteration(batch, now_ns, end_ns, started, emitted, finished, lost)
+        return Iteration(
+            plan.batch, now_ns, end_ns, tuple([job.request.request_id for job in begun]), emitted, finished,
+            tuple([job.request.request_id for job in plan.preempted]),
+            plan.tokens, cached if any(cached) else (), plan.batches,
+        )
+
+    def _compute_ns(self, plan: Plan) -> int:
+        if not plan.batches:
+            return self.timing.iteration_ns(plan.batch)
+        return lockstep_ns(self.timing, plan.batches)
+
+    def _loading_ns(self, plan: Plan) -> int:
+        """Blocks from host memory come before the iteration that needs them."""
+        if not plan.loaded_blocks or not isinstance(self.rules, VllmRules):
+            return 0
+        return round(plan.loaded_blocks * self.rules.kv_block_bytes / self.rules.host_bytes_per_s * 1e9)
+
+
+def lockstep_ns(timing: IterationTime, batches: Sequence[Batch]) -> int:
+    """All ranks step together, those without work do a dummy step: the timing's own `lockstep_ns` if it has one,
+    else the slowest rank's time."""
+    own: Callable[[Sequence[Batch]], int] | None = getattr(timing, "lockstep_ns", None)
+    if own is not None:
+        return own(batches)
+    return max(timing.iteration_ns(batch) for batch in batches if batch.decode_n or batch.prefills)

@@ -25,7 +25,7 @@ JOBS = st.lists(st.tuples(st.integers(0, 40_000), st.integers(1, 300), st.intege
 RULES = st.one_of(
     st.builds(LlamaCppRules, slots=st.integers(1, 5), n_batch=st.integers(5, 200), n_ubatch=st.integers(1, 200)),
     st.builds(VllmRules, max_num_seqs=st.integers(1, 6), max_num_batched_tokens=st.integers(1, 200),
-              block_tok=st.integers(1, 16), kv_blocks=st.none() | st.integers(4, 40)),
+              block_tok=st.integers(1, 16), kv_blocks=st.integers(4, 40)),
 )
 
 
@@ -62,7 +62,7 @@ def test_constant_steps_are_kiefer_wolfowitz_within_one_step(jobs: list[tuple[in
 @settings(max_examples=50)
 def test_arrivals_on_the_grid_are_kiefer_wolfowitz_exactly(jobs: list[tuple[int, int, int]], slots: int) -> None:
     jobs = sorted((at // STEP_NS * STEP_NS, 1, output) for at, _, output in jobs)
-    rows = simulate(planned(jobs), Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=slots)).log.rows()
+    rows = simulate(planned(jobs), Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=slots, kv_blocks=10_000)).log.rows()
     exact = kiefer_wolfowitz([job[0] for job in jobs], [job[2] * STEP_NS for job in jobs], slots)
     assert [row.end_ns for row in rows] == exact
 
@@ -76,7 +76,7 @@ def test_mutant_decisions_before_arrivals_of_the_same_instant_break_the_exact_gr
 
     monkeypatch.setattr(sims.cluster, "Turn", Swapped)
     rows = simulate(
-        planned([(0, 1, 4), (STEP_NS, 1, 1)]), Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=2)).log.rows()
+        planned([(0, 1, 4), (STEP_NS, 1, 1)]), Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=2, kv_blocks=10_000)).log.rows()
     assert rows[1].end_ns != kiefer_wolfowitz([0, STEP_NS], [4 * STEP_NS, STEP_NS], 2)[1]
 
 
@@ -191,7 +191,7 @@ def test_mutant_a_short_cut_before_everybody_had_a_turn_is_noticed(monkeypatch: 
     jobs = [replace(item, intended_ns=None) for item in planned([(0, 1, 1), (0, 1, 3), (0, 1, 1)])]
 
     def ends() -> list[int | None]:
-        result = simulate(jobs, Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=2), concurrency=2)
+        result = simulate(jobs, Timed(lambda _: STEP_NS), VllmRules(max_num_seqs=2, kv_blocks=10_000), concurrency=2)
         return [row.end_ns for row in result.log.rows()]
 
     assert ends() == [1_000, 3_000, 2_000]

@@ -1,18 +1,20 @@
 """vLLM v1's schedule by examples worked by hand, and block conservation on any traffic."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sims.replica import Iteration, Replica, Request
-from sims.replica.kv import BlockPool
+from sims.replica.kv import CountedBlocks, KvCache
 from sims.replica.vllm import VllmBatcher
 from sims.rules import VllmRules
 from tests.sims.timing import Linear, drain
 
 
-def engine(**rules: int) -> Replica:
-    return Replica(VllmRules(**rules), Linear())
+def engine(**rules: Any) -> Replica:
+    return Replica(VllmRules(**({"kv_blocks": 1000} | rules)), Linear())
 
 
 def submit(replica: Replica, *requests: tuple[str, int, int]) -> None:
@@ -20,7 +22,7 @@ def submit(replica: Replica, *requests: tuple[str, int, int]) -> None:
         assert replica.submit(0, Request(name, prompt_tok, output_tok)) is None
 
 
-def blocks(replica: Replica) -> BlockPool:
+def blocks(replica: Replica) -> KvCache:
     assert isinstance(replica.batcher, VllmBatcher)
     return replica.batcher.kv
 
@@ -96,7 +98,7 @@ def test_cancel_gives_the_blocks_back() -> None:
 def test_blocks_tokens_and_budget_are_conserved(
     requests: list[tuple[int, int]], block_tok: int, kv_blocks: int, budget: int, seats: int
 ) -> None:
-    replica = Replica(VllmRules(seats, budget, block_tok, kv_blocks), Linear())
+    replica = engine(max_num_seqs=seats, max_num_batched_tokens=budget, block_tok=block_tok, kv_blocks=kv_blocks)
     wanted = {f"r{i}": output for i, (prompt, output) in enumerate(requests)
               if replica.submit(0, Request(f"r{i}", prompt, output)) is None}
     got: dict[str, int] = {}
@@ -105,9 +107,9 @@ def test_blocks_tokens_and_budget_are_conserved(
         now_ns = step.end_ns
         _check_step(step, replica, budget, seats)
         assert pool.free >= 0
-        assert pool.free + sum(pool.held.values()) == kv_blocks
+        assert pool.free + sum(job.blocks for job in replica.batcher.running) == kv_blocks
         for job in replica.batcher.running:
-            assert pool.held[job.request.request_id] * block_tok >= job.kv_tok
+            assert job.blocks * block_tok >= job.kv_tok
         for name in step.emitted:
             got[name] = got.get(name, 0) + 1
     assert got == wanted
@@ -122,7 +124,12 @@ def _check_step(step: Iteration, replica: Replica, budget: int, seats: int) -> N
 
 def test_mutant_an_off_by_one_in_the_budget_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = VllmBatcher._admit
-    monkeypatch.setattr(VllmBatcher, "_admit", lambda self, budget, pieces: whole(self, budget + 1, pieces))
+
+    def generous(self: VllmBatcher, step: Any) -> int:
+        step.budget += 1
+        return whole(self, step)
+
+    monkeypatch.setattr(VllmBatcher, "_admit", generous)
     replica = engine(max_num_batched_tokens=100)
     submit(replica, ("a", 60, 3), ("b", 150, 1))
     step = replica.step(0)
@@ -132,7 +139,7 @@ def test_mutant_an_off_by_one_in_the_budget_is_noticed(monkeypatch: pytest.Monke
 
 
 def test_mutant_leaked_blocks_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BlockPool, "release", lambda self, owner: self.held.pop(owner, 0))
+    monkeypatch.setattr(CountedBlocks, "release", lambda self, job: None)
     replica = engine(kv_blocks=4, block_tok=16)
     submit(replica, ("a", 60, 2))
     drain(replica)
