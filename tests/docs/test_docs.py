@@ -61,9 +61,12 @@ def parse(words: list[str]) -> None:
     context = click.Context(cli, **cli.context_settings)
     rest = words
     while isinstance(command, click.Group) and (rest or not command.invoke_without_command):
-        found = command.get_command(context, rest[0]) if rest else None
+        try:
+            _, found, rest = command.resolve_command(context, list(rest)) if rest else (None, None, rest)
+        except click.UsageError:
+            found = None
         assert found is not None, f"no such command: workbench {' '.join(words)}"
-        command, rest = found, rest[1:]
+        command = found
     command.make_context(words[0], list(rest), parent=context)
 
 

@@ -1,4 +1,4 @@
-"""`workbench validate`: measured against simulated."""
+"""`workbench validate`: the simulator held against what is known: measured runs, published measurements, theory."""
 
 from pathlib import Path
 from typing import Any
@@ -6,22 +6,52 @@ from typing import Any
 import click
 
 from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.validate_theory import command as theory
 
 
-@click.command()
+class EngineByDefault(click.Group):
+    """A group whose first word may be left out: what names no subcommand is a run log, for `engine`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["engine", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            return "engine", self.commands["engine"], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=EngineByDefault)
+def command() -> None:
+    """Hold the simulator against measured runs, published measurements and theory.
+
+    Run logs without a subcommand are judged as by `validate engine`.
+
+    \b
+    Example:
+      workbench validate runs/demo/Q4_0/heldout-*.parquet --profile runs/demo/Q4_0/profile.json
+      workbench validate theory
+    """
+
+
+@command.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="Profile to judge.")
 @click.option("--out", type=click.Path(path_type=Path), default=None,
               help="File to write (default: runs/validation-TIME.json).")
 @json_option
-def command(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_json: bool) -> None:
+def engine(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_json: bool) -> None:
     """Simulate measured RUNS on a profile that never saw them, and say how far off the simulation is.
 
     Give the repeats of one workload together: their half-range is the noise beside which the error is shown.
 
     \b
     Example:
-      workbench validate runs/demo/Q4_0/heldout-*.parquet --profile runs/demo/Q4_0/profile.json
+      workbench validate engine runs/demo/Q4_0/heldout-*.parquet --profile runs/demo/Q4_0/profile.json
     """
     from workbench.files import write_json
     from workbench.flows.validate import validate
@@ -36,6 +66,9 @@ def command(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_jso
     write_json(target, found)
     note(f"wrote {shown(target)}")
     emit(found, as_json, lambda: validation_table([found]))
+
+
+command.add_command(theory, "theory")
 
 
 def validation_table(found: list[dict[str, Any]]) -> Any:
