@@ -1,11 +1,11 @@
 """The scenario file: a workload, a fleet, policies by name, a horizon, seeds, and what counts as good."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sims.rules import Rules, as_facts, from_facts
+from sims.rules import Rules, from_facts, names
 from workbench.config import Settings
 from workbench.control.registry import make
 from workbench.errors import UsageError
@@ -31,7 +31,8 @@ class SloSpec(Settings):
 class FleetSpec(Settings):
     """Equal replicas of one profile. `price_usd_per_hour` is that of one replica with its GPUs.
 
-    `rules` override what the profile says of the engine's batching, such as `slots` or `n_batch`.
+    `rules` override what the profile says of the engine's batching, such as `slots` or `n_batch`. Tensor and pipeline
+    parallelism are the profile's. `outside_range` says what to do where the profile was not measured.
     """
 
     profile: str
@@ -39,6 +40,7 @@ class FleetSpec(Settings):
     gpus: int = Field(default=0, ge=0)  # per replica, for the report; the profile already knows their speed
     price_usd_per_hour: float | None = Field(default=None, ge=0)
     rules: dict[str, Any] = Field(default_factory=dict)
+    outside_range: Literal["count", "refuse"] = "count"
 
 
 class PolicyChoice(Settings):
@@ -68,7 +70,10 @@ class Policies(Settings):
 
 
 class Scenario(Settings):
-    """`workbench sim run` reads this. One run per seed; `concurrency` goes with closed arrivals."""
+    """`workbench sim run` reads this. One run per seed; `concurrency` goes with closed arrivals.
+
+    Replications are runs with other seeds: the `seeds` as given, or `replications` of them from the first seed on.
+    """
 
     title: str = ""
     workload: WorkloadSpec
@@ -78,6 +83,7 @@ class Scenario(Settings):
     horizon_s: Seconds | None = None
     concurrency: int | None = Field(default=None, ge=1)
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+    replications: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Scenario":
@@ -88,7 +94,15 @@ class Scenario(Settings):
             raise ValueError("the same seed twice is the same run twice; seeds differ")
         if any(seed < 0 for seed in self.seeds):
             raise ValueError("a seed is at least 0")
+        if self.replications is not None and len(self.seeds) > 1:
+            raise ValueError("give seeds or replications, not both")
         return self
+
+    def replicated(self, n: int | None = None) -> tuple[int, ...]:
+        """The seeds of `n` replications (default: as many as the scenario says): its own first, then new ones."""
+        n = n or self.replications or len(self.seeds)
+        fresh = range(max(self.seeds) + 1, max(self.seeds) + 1 + n)
+        return (*self.seeds, *fresh)[:n]
 
     @property
     def slo_by_tier(self) -> dict[str, Slo]:
@@ -98,8 +112,8 @@ class Scenario(Settings):
 def rules_for(profile: Profile, overrides: Mapping[str, Any], key: str = "fleet.rules") -> Rules:
     """The engine's batching as the profile states it (KV capacity included), with overrides from `key`."""
     stated = {"kv_blocks": profile.kv_blocks, "block_tok": profile.block_tok} | profile.rules
-    known = as_facts(from_facts(stated)).keys()
-    unknown = sorted(overrides.keys() - known)
+    known = names(stated)
+    unknown = sorted(overrides.keys() - set(known))
     if unknown:
         raise UsageError(f"{key}.{unknown[0]}: unknown here; known: {', '.join(sorted(known))}")
     return from_facts({**stated, **overrides})

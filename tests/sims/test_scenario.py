@@ -14,7 +14,7 @@ from workbench import paths
 from workbench.cli.sim import group
 from workbench.config import parse
 from workbench.control.journal import Journal, first_difference
-from workbench.errors import UsageError
+from workbench.errors import Failure, UsageError
 from workbench.flows.sim import run_scenario, unstable
 from workbench.profile.locate import profile_path
 from workbench.profile.model import Linear
@@ -68,7 +68,9 @@ def test_every_shipped_scenario_runs(path: Path, tmp_path: Path) -> None:
 def test_a_run_writes_log_journal_and_summary(scenario: Path, tmp_path: Path) -> None:
     found = run_scenario(scenario, tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "seed-3.journal.jsonl", "seed-3.parquet", "seed-4.journal.jsonl", "seed-4.parquet", "summary.json"]
+        "profile.json", "scenario.toml", "seed-3.journal.jsonl", "seed-3.parquet", "seed-4.journal.jsonl",
+        "seed-4.parquet", "summary.json"]
+    assert (tmp_path / "out/scenario.toml").read_text() == SMALL
     assert json.loads((tmp_path / "out/summary.json").read_text()) == found
     log = read(tmp_path / "out/seed-3.parquet")
     assert (log.world, len(log), log.provenance.seeds) == ("simulated", 40, {"schedule": 3})
@@ -136,6 +138,8 @@ def test_a_closed_loop_from_a_file(scenario: Path, tmp_path: Path) -> None:
         ('"p.json"', '"q.json"', "no profile that ships"),
         ("replicas = 2", "rules = { slot = 3 }", "fleet.rules.slot: unknown here"),
         ("replicas = 2", "rules = { slots = 0 }", "slots is 0"),
+        ("seeds = [3, 4]", "seeds = [3, 4]\nreplications = 3", "give seeds or replications"),
+        ("replicas = 2", 'outside_range = "ignore"', "fleet.outside_range"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(
@@ -189,6 +193,44 @@ def test_a_profile_asked_outside_its_range_is_said(scenario: Path, tmp_path: Pat
     done = CliRunner().invoke(group, ["run", str(scenario), "--out", str(tmp_path / "out"), "--seed", "5"])
     assert "outside the range" in done.stderr
     assert "decode_n" in done.stderr
+
+
+def test_a_profile_asked_outside_its_range_may_refuse(scenario: Path, tmp_path: Path) -> None:
+    ranges = {"regions": {"decode": 5, "prefill": 5, "mixed": 5}, "bounds": {"decode_n": {"low": 1, "high": 1}}}
+    write(profile(rules={"engine": "llama.cpp", "slots": 2}, ranges=ranges), tmp_path / "p.json")
+    scenario.write_text(SMALL.replace("replicas = 2", 'replicas = 2\noutside_range = "refuse"'))
+    with pytest.raises(Failure, match=r's.toml: fleet.outside_range: prefill_tok 50 is outside .*"count"'):
+        run_scenario(scenario, tmp_path / "out", seed=3)
+
+
+def test_replications_continue_the_seeds() -> None:
+    def seeds(head: str, n: int | None = None) -> tuple[int, ...]:
+        return parse(Scenario, SMALL.replace("seeds = [3, 4]", head), "x.toml").replicated(n)
+
+    assert seeds("seeds = [3, 9]") == (3, 9)
+    assert seeds("seeds = [3, 9]", 4) == (3, 9, 10, 11)
+    assert seeds("seeds = [3, 9]", 1) == (3,)
+    assert seeds("replications = 3") == (1, 2, 3)
+    assert seeds("seeds = [7]\nreplications = 2", 3) == (7, 8, 9)
+
+
+def test_requests_that_can_never_be_served_are_counted_one_by_one(scenario: Path, tmp_path: Path) -> None:
+    text = SMALL.replace('prompt_tok = { kind = "fixed", tok = 50 }',
+                         'prompt_tok = { kind = "lognormal", p50_tok = 60, p95_tok = 300, max_tok = 1000 }')
+    scenario.write_text(text.replace("replicas = 2", "replicas = 2\nrules = { ctx_per_slot_tok = 200 }"))
+    done = CliRunner().invoke(group, ["run", str(scenario), "--out", str(tmp_path / "out"), "--seed", "5", "--json"])
+    found = json.loads(done.stdout)
+    run = found["runs"][0]
+    assert 0 < run["rejected"]["requests"] < run["arrived"] == 40
+    assert sum(found["outcomes"].values()) == found["requests"] == 35
+    assert f"{run['rejected']['requests']} of 40 requests can never be served here" in done.stderr
+
+
+def test_warmup_beyond_what_is_declared_is_looked_for(scenario: Path, tmp_path: Path) -> None:
+    found = run_scenario(scenario, tmp_path / "a", seed=3)
+    assert "too few" in found["sim"]["warmup_found"]["why_not"]
+    scenario.write_text(SMALL.replace("requests = 40", "requests = 400"))
+    assert run_scenario(scenario, tmp_path / "b", seed=3)["sim"]["warmup_found"]["of"] == 395
 
 
 def test_runs_of_one_second_get_folders_of_their_own(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.replications import shown, where, where_options
 
 
 @click.group()
@@ -24,11 +25,16 @@ def group() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for logs, journals and summary.json "
               "(default: runs/sim-UTC).")
 @click.option("--seed", type=click.IntRange(min=0), help="Run this one seed instead of the scenario's.")
+@click.option("--replications", type=click.IntRange(min=1), help="Run this many seeds instead of the scenario's.")
+@where_options
 @json_option
-def run(scenario: Path, out: Path | None, seed: int | None, as_json: bool) -> None:
+def run(
+    scenario: Path, out: Path | None, seed: int | None, replications: int | None, workers: int | None,
+    ray: str | None, as_json: bool,
+) -> None:
     """Run SCENARIO, a TOML file, and show what its users would see.
 
-    Writes one run log and one decision journal per seed, and summary.json.
+    Writes one run log and one decision journal per seed, summary.json, and the scenario with its profile.
 
     \b
     Example:
@@ -36,7 +42,11 @@ def run(scenario: Path, out: Path | None, seed: int | None, as_json: bool) -> No
     """
     from workbench.flows.sim import run_scenario
 
-    found = run_scenario(scenario, out, seed=seed, on_seed=lambda number: note(f"seed {number} ..."))
+    if seed is not None and replications is not None:
+        raise click.UsageError("give --seed or --replications, not both")
+    with shown("seeds") as on_done:
+        found = run_scenario(scenario, out, seed=seed, replications=replications, where=where(workers, ray),
+                             on_done=on_done)
     for line in warnings(found):
         note(line)
     emit(found, as_json, lambda: _text(found))
@@ -51,6 +61,9 @@ def warnings(found: Mapping[str, Any]) -> list[str]:
         sim, outside = item["sim"], item["sim"]["outside_profile_range"]
         if sim["warning"]:
             lines.append(f"seed {item['seed']}: {sim['warning']}")
+        if item["rejected"]["requests"]:
+            lines.append(f"seed {item['seed']}: {item['rejected']['requests']} of {item['arrived']} requests can never "
+                         f"be served here and were rejected: {item['rejected']['first']}")
         if outside["outside"] and found["basis"]["profile_states_range"]:
             names = ", ".join(f"{name} {count}" for name, count in outside["outside"].items())
             lines.append(f"seed {item['seed']}: of {outside['asked']} iterations some lie outside the range that the "
@@ -71,4 +84,10 @@ def _text(found: Mapping[str, Any]) -> Any:
             f"window {sim['window'] or 'none'}")
     tail = (f"first seed: busy {sim['busy_frac']:.0%}{load}, {sim['iterations']} iterations of "
             f"{sim['mean_batch']:.2f} sequences, {sim['preemptions']} preemptions{cost}")
-    return Group(head.strip(), summary_table(found, found["provenance"]), tail, f"written to {escape(found['out'])}")
+    steady = [item["sim"]["warmup_found"] for item in found["runs"]]
+    cuts = [str(item["cut_requests"]) for item in steady if item["cut_requests"] is not None]
+    warm = (f"warm-up by MSER-5, beyond the {found['warmup']} requests declared: {', '.join(cuts) or 'none found'}"
+            + (f"; no steady state shows in {len(steady) - len(cuts)} of {len(steady)} seeds"
+               if len(cuts) < len(steady) else ""))
+    return Group(head.strip(), summary_table(found, found["provenance"]), tail, warm,
+                 f"written to {escape(found['out'])}")

@@ -1,85 +1,77 @@
 """`sim run`: a scenario file in; a run log, a journal and a summary per seed out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sims.overheads import Overheads
-from sims.result import SimResult
-from sims.rules import Rules
-from sims.run import simulate
-from sims.saturation import arrival_rps, saturation_rps
-from sims.scenario import Scenario, rules_for
+from sims.saturation import arrival_rps
 from workbench import paths
-from workbench.config import parse, read_text
+from workbench.errors import Failure
 from workbench.files import write_json, write_text
-from workbench.metrics import summarise
+from workbench.flows.executor import OnDone, Where, run
+from workbench.flows.replicate import EVERY_TIER, Case, Task, by_tier, cost_usd, warmup_found
 from workbench.profile import profile as profiles
-from workbench.profile.locate import profile_path
-from workbench.profile.profile import Profile
-from workbench.profile.ranges import RangeWatch
-from workbench.runlog.schema import Planned
-from workbench.runlog.table import write
+from workbench.runlog.table import RunLog, write
 from workbench.stats.intervals import t_interval
-from workbench.workload.draw import draw
 
 KIND, SCHEMA = "workbench.simulation", 1
-OnSeed = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One seed as it comes back from where it ran; the files are written here."""
+
+    log: RunLog
+    journal: tuple[str, ...] | None
+    summary: dict[str, Any]
 
 
 def run_scenario(
-    path: Path, out: Path | None = None, *, seed: int | None = None, on_seed: OnSeed | None = None
+    path: Path, out: Path | None = None, *, seed: int | None = None, replications: int | None = None,
+    where: Where | None = None, on_done: OnDone | None = None,
 ) -> dict[str, Any]:
     """Run a scenario file, write `out` (default: runs/sim-UTC/), and return what is written as summary.json."""
-    text = read_text(path)
-    scenario = parse(Scenario, text, path.name)
-    profile = profiles.read(profile_path(scenario.fleet.profile, path.parent, path.name, "fleet.profile"))
-    rules = rules_for(profile, scenario.fleet.rules)
+    case = Case.load(path)
     folder = out or paths.stamped("sim")
     paths.refuse_used(folder)
-    found = []
-    for number in scenario.seeds if seed is None else (seed,):
-        if on_seed is not None:
-            on_seed(number)
-        schedule = draw(scenario.workload, number, base=path.parent)
-        found.append(_one(scenario, schedule, profile, rules, number, text, folder))
-    summary = _together(scenario, found, profile) | {"out": paths.shown(folder)}
+    seeds = case.scenario.replicated(replications) if seed is None else (seed,)
+    peak = case.saturation_rps(case.draw(seeds[0]))
+    found = run(run_seed, [Task(case, number, peak) for number in seeds], where, on_done)
+    for number, item in zip(seeds, found, strict=True):
+        write(item.log, folder / f"seed-{number}.parquet")
+        if item.journal is not None:
+            write_text(folder / f"seed-{number}.journal.jsonl", "".join(item.journal))
+    _keep_inputs(case, folder)
+    summary = _together(case, [item.summary for item in found]) | {"out": paths.shown(folder)}
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def _one(
-    scenario: Scenario, schedule: Sequence[Planned], profile: Profile, rules: Rules, seed: int, text: str, folder: Path
-) -> dict[str, Any]:
-    """One seed: simulate, write log and journal, summarise."""
-    fleet, policies, watch = scenario.fleet, scenario.policies, RangeWatch(profile)
-    result = simulate(
-        schedule, watch, rules, replicas=fleet.replicas, window=policies.window,
-        queue=policies.queue.name, queue_with=policies.queue.parameters,
-        router=policies.router.name, router_with=policies.router.parameters,
-        concurrency=scenario.concurrency, overheads=Overheads.of(profile), seed=seed,
-        horizon_ns=None if scenario.horizon_s is None else round(scenario.horizon_s * 1e9),
-        price_usd_per_hour=fleet.price_usd_per_hour, about=profile,
-        provenance={"config_text": text, "workload": scenario.workload.model_dump(mode="json", exclude_none=True),
-                    "gpu": f"{fleet.gpus} per replica" if fleet.gpus else ""},
-    )
-    write(result.log, folder / f"seed-{seed}.parquet")
-    if result.journal is not None:
-        write_text(folder / f"seed-{seed}.journal.jsonl", "".join(result.journal.lines()))
-    load = _load(schedule, profile, rules, fleet.replicas)
-    return summarise(result.log, scenario.slo_by_tier) | {
-        "seed": seed, "sim": result.facts | load | _range_facts(watch) | {"cost_usd": _cost_usd(result)},
-        "provenance": result.log.provenance.as_dict(),
+def run_seed(task: Task) -> SeedRun:
+    """Simulate one seed and summarise it."""
+    case, schedule = task.case, task.case.draw(task.seed)
+    fleet = case.scenario.fleet
+    result, watch = case.simulate(schedule, task.seed, provenance={
+        "config_text": case.text, "workload": case.scenario.workload.model_dump(mode="json", exclude_none=True),
+        "gpu": f"{fleet.gpus} per replica" if fleet.gpus else "",
+    })
+    tiers = by_tier(result.log, case.scenario)
+    rate, peak = arrival_rps(schedule), task.saturation
+    summary = tiers.pop(EVERY_TIER) | {
+        "seed": task.seed, "arrived": len(schedule), "rejected": _rejected(result.log),
+        "sim": result.facts | {
+            "arrival_rate_rps": rate, "saturation_rps": peak,
+            "load_frac": rate / peak if rate is not None and peak else None, "warning": unstable(rate, peak),
+            "outside_profile_range": {"asked": watch.asked, "outside": dict(watch.outside)},
+            "warmup_found": warmup_found(result.log), "cost_usd": cost_usd(result),
+        },
+        "tiers": tiers, "provenance": result.log.provenance.as_dict(),
     }
-
-
-def _load(schedule: Sequence[Planned], profile: Profile, rules: Rules, replicas: int) -> dict[str, Any]:
-    """Arrival rate against the most that the fleet completes with everything waiting."""
-    rate, peak = arrival_rps(schedule), saturation_rps(schedule, profile, rules, replicas=replicas)
-    frac = rate / peak if rate is not None and peak else None
-    return {"arrival_rate_rps": rate, "saturation_rps": peak, "load_frac": frac, "warning": unstable(rate, peak)}
+    journal = None if result.journal is None else tuple(result.journal.lines())
+    return SeedRun(replace(result.log), journal, summary)  # a fresh one: without the copies that it caches
 
 
 def unstable(rate_rps: float | None, saturation: float | None) -> str | None:
@@ -90,22 +82,26 @@ def unstable(rate_rps: float | None, saturation: float | None) -> str | None:
             f"{saturation:.3g} requests/s): waits grow with the length of the run, so its averages are not a forecast")
 
 
-def _range_facts(watch: RangeWatch) -> dict[str, Any]:
-    return {"outside_profile_range": {"asked": watch.asked, "outside": dict(watch.outside)}}
+def _rejected(log: RunLog) -> dict[str, Any]:
+    """How many requests no replica could ever serve, warm-up included, and why the first of them."""
+    mine = np.asarray(log.text("outcome") == "rejected", dtype=bool)
+    return {"requests": int(mine.sum()), "first": str(log.where(mine).text("error")[0]) if mine.any() else None}
 
 
-def _cost_usd(result: SimResult) -> float | None:
-    if result.log.table.column("cost_pusd").null_count:
-        return None
-    return float(result.log.ints("cost_pusd").sum()) / 1e12
+def _keep_inputs(case: Case, folder: Path) -> None:
+    """The scenario and its profile beside the logs: what `sim trace` plays again."""
+    write_text(folder / "scenario.toml", case.text)
+    profiles.write(case.profile, folder / "profile.json")
 
 
-def _together(scenario: Scenario, found: Sequence[Mapping[str, Any]], profile: Profile) -> dict[str, Any]:
+def _together(case: Case, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The JSON of all seeds: means over them, and for each mean its 95 % interval where there are two or more."""
-    first = found[0]
+    first, profile = found[0], case.profile
     outcomes = {name: sum(item["outcomes"][name] for item in found) for name in first["outcomes"]}
+    if sum(outcomes.values()) != sum(item["requests"] for item in found):
+        raise Failure("simulator bug: the outcomes do not add up to the requests")
     return {
-        "kind": KIND, "schema": SCHEMA, "world": "simulated", "title": scenario.title, "partial": False,
+        "kind": KIND, "schema": SCHEMA, "world": "simulated", "title": case.scenario.title, "partial": False,
         "basis": {"profile_source": profile.source, "profile_sha256": profile.sha256,
                   "profile_states_range": bool(profile.ranges.regions)},
         "seeds": [item["seed"] for item in found], "requests": sum(item["requests"] for item in found),

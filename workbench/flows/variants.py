@@ -1,0 +1,92 @@
+"""What is compared: scenario files, or one with other policies; and whether their runs pair."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from sims.scenario import Policies
+from workbench.config import validate
+from workbench.errors import UsageError
+from workbench.flows.replicate import Case
+
+CHOICES = ("router", "queue", "window")
+APART = 10**9  # seeds of an unpaired variant begin here: streams that the baseline never reads
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A case under a name of its own. `seed_shift` is 0 where it shares the baseline's random numbers."""
+
+    name: str
+    case: Case
+    paired: bool
+    why: str
+    seed_shift: int = 0
+
+
+def variants(paths: Sequence[Path], choices: Sequence[str]) -> tuple[Variant, ...]:
+    """Every file with every combination of `choices` (`router=round_robin,least_loaded`); the first is the baseline."""
+    cases: list[tuple[str, Case]] = []
+    options = [_choice(text) for text in choices]
+    for path in paths:
+        case = Case.load(path)
+        for combination in product(*options):
+            names = " ".join(f"{key}={value}" for key, value in combination)
+            several = len(paths) > 1
+            name = " ".join(filter(None, (path.stem if several or not names else "", names)))
+            cases.append((name, _with(case, dict(combination))))
+    if len(cases) < 2:
+        raise UsageError("compare needs two variants: a second scenario file, or --policy router=NAME,OTHER")
+    if len({name for name, _ in cases}) < len(cases):
+        cases = [(f"{number}: {name}", case) for number, (name, case) in enumerate(cases, start=1)]
+    baseline = cases[0][1]
+    return tuple(_variant(name, case, baseline) for name, case in cases)
+
+
+def _choice(text: str) -> list[tuple[str, str]]:
+    key, _, values = text.partition("=")
+    found = [value.strip() for value in values.split(",") if value.strip()]
+    if key not in CHOICES or not found:
+        raise UsageError(f"--policy {text}: write {' or '.join(CHOICES)} = one or more names, such as "
+                         "router=round_robin,least_loaded")
+    return [(key, value) for value in found]
+
+
+def _with(case: Case, chosen: Mapping[str, str]) -> Case:
+    """The case with other policies; a policy that is chosen anew loses its old parameters."""
+    if not chosen:
+        return case
+    values: dict[str, Any] = {**case.scenario.policies.model_dump(), **chosen}
+    if "window" in chosen:
+        values["window"] = None if chosen["window"] == "none" else chosen["window"]
+    policies = validate(Policies, values, "--policy")
+    return replace(case, scenario=case.scenario.model_copy(update={"policies": policies}))
+
+
+def _variant(name: str, case: Case, baseline: Case) -> Variant:
+    paired, why = pairing(case, baseline)
+    return Variant(name, case, paired, why, 0 if paired else APART)
+
+
+def pairing(case: Case, baseline: Case) -> tuple[bool, str]:
+    """Whether equal seeds mean common random numbers, and in which words."""
+    if case.scenario.workload == baseline.scenario.workload:
+        return True, "the same requests"
+    mine, theirs = case.scenario.workload, baseline.scenario.workload
+    if mine.trace is None and theirs.trace is None:
+        return True, "different workloads, drawn from the same random streams"
+    if case.draw(case.scenario.seeds[0]) == baseline.draw(case.scenario.seeds[0]):
+        return True, "the same requests"
+    return False, "pairing is lost: the requests come from different sources; independent seeds and intervals"
+
+
+def refuse_copies(case: Case, name: str) -> None:
+    """Replications of a workload without randomness would be copies of one run, and their interval a fiction."""
+    first, second = case.scenario.replicated(2)
+    if case.draw(first) == case.draw(second):
+        raise UsageError(
+            f"{name}: its workload is the same for every seed, so replications say nothing; give a trace `arrivals` "
+            "or `keep_frac` below 1"
+        )
