@@ -13,7 +13,7 @@ from workbench.profile.grid import Grid
 from workbench.profile.model import to_ns
 from workbench.profile.profile import Profile, from_json
 
-ROUNDING_FS = 5_000_000  # slopes are whole femtoseconds a token: a cell of 5 million tokens is off by at most that
+ROUNDING_FS = 5_000_000  # slopes are whole femtoseconds a token: a cell of 5 million tokens is off by at most 5 ns
 
 
 def knots(n: int, top: int) -> st.SearchStrategy[tuple[int, ...]]:
@@ -33,9 +33,9 @@ def rising(rows: int, columns: int) -> st.SearchStrategy[tuple[tuple[int, ...], 
 def grids(draw: st.DrawFn) -> Grid:
     return Grid(
         tokens=draw(knots(3, 4000)), rest_ns=draw(rising(1, 3))[0], step_n=draw(knots(3, 600)),
-        step_ns=draw(rising(1, 3))[0], decode_n=draw(knots(3, 64)), ctx_sum_tok=draw(knots(4, 90_000)),
+        step_ns=draw(rising(1, 3))[0], decode_n=draw(knots(3, 64)), ctx_tok=draw(knots(4, 9_000)),
         decode_attention_ns=draw(rising(3, 4)), new_tok=draw(knots(3, 3000)), past_tok=draw(knots(3, 60_000)),
-        prompt_attention_ns=draw(rising(3, 3)),
+        prompt_attention_ns=draw(rising(3, 3)), prompt_start_ns=draw(st.integers(0, 10**7)),
     )
 
 
@@ -47,8 +47,9 @@ batches = st.builds(Batch, st.lists(pieces, max_size=3).map(tuple), st.integers(
 def test_more_work_is_never_faster(grid: Grid, batch: Batch, more: tuple[int, int], ctx: int) -> None:
     time = grid.time_fs(batch)
     parts = batch.prefills, batch.decode_n, batch.decode_ctx_sum_tok
+    one_more = -(-parts[2] * (parts[1] + 1) // max(1, parts[1])) + ctx  # at least the mean context
     larger = [
-        Batch((*parts[0], more), *parts[1:]), Batch(parts[0], parts[1] + 1, parts[2] + ctx),
+        Batch((*parts[0], more), *parts[1:]), Batch(parts[0], parts[1] + 1, one_more),
         Batch(parts[0], parts[1], parts[2] + ctx), Batch(*parts, draft_tok=more[0]),
         *(Batch(((new + more[0], past), *parts[0][1:]), *parts[1:]) for new, past in parts[0][:1]),
         *(Batch(((new, past + more[1]), *parts[0][1:]), *parts[1:]) for new, past in parts[0][:1]),
@@ -68,22 +69,22 @@ def test_a_line_is_the_single_iterations_to_the_edge_of_its_cell(grid: Grid, n: 
 
 
 GRID = Grid(
-    tokens=(1, 1000), rest_ns=(100, 1099), step_n=(1, 11), step_ns=(50, 150), decode_n=(1, 5), ctx_sum_tok=(100, 300),
+    tokens=(1, 1000), rest_ns=(100, 1099), step_n=(1, 11), step_ns=(50, 150), decode_n=(1, 5), ctx_tok=(100, 300),
     decode_attention_ns=((10, 30), (50, 250)), new_tok=(1, 10), past_tok=(0, 100),
-    prompt_attention_ns=((7, 17), (61, 1161)),
+    prompt_attention_ns=((7, 17), (61, 1161)), prompt_start_ns=5,
 )
 
 
 @pytest.mark.parametrize(("batch", "ns"), [
     (Batch(decode_n=1, decode_ctx_sum_tok=100), 50 + 10),
     (Batch(decode_n=1, decode_ctx_sum_tok=200), 50 + 20),
-    (Batch(decode_n=3, decode_ctx_sum_tok=200), 70 + (30 + 140) // 2),  # halfway in both directions
+    (Batch(decode_n=3, decode_ctx_sum_tok=600), 70 + (30 + 140) // 2),  # halfway in both directions
     (Batch(decode_n=1, decode_ctx_sum_tok=500), 50 + 50),  # beyond: the mean slope
-    (Batch(decode_n=21, decode_ctx_sum_tok=100), 250 + 10 + 40 * 5),
+    (Batch(decode_n=21, decode_ctx_sum_tok=2100), 250 + 10 + 40 * 5),
     (Batch(((10, 0),)), 109 + 61),
     (Batch(((4, 0),)), 103 + 7 + 54 * 9 // 54),  # 10 pairs of 55, less the first
-    (Batch(((10, 50), (1, 0))), 110 + 7 + 604 + 0),  # kernels start once
-    (Batch(((10, 0),), 11, 300), 150 + 61 + 250 + (250 - 30) * 6 // 4),  # the decodes' logits outweigh the matrices
+    (Batch(((10, 50), (1, 0))), 110 + 5 + (611 - 5) + (7 - 5)),  # kernels start once
+    (Batch(((10, 0),), 11, 3300), 150 + 61 + 250 + (250 - 30) * 6 // 4),  # the decodes' logits outweigh the matrices
     (Batch((), 0, 0), 0),
 ])
 def test_hand_computed(batch: Batch, ns: int) -> None:

@@ -3,11 +3,12 @@
     time = rest(tokens in the iteration) + attention(decodes, their context) + attention(prompt pieces)
 
 Tables hold whole nanoseconds and are straight lines between their knots: level before the first, with the mean slope
-beyond the last. Nothing is ever faster with more work, beyond the tables included. For a fixed number of decodes the
-time is piecewise linear in the sum of their contexts, so many iterations in a row have a closed form within a cell.
+beyond the last. No number is ever smaller for more tokens, longer contexts or further sequences of the same mean
+context, beyond the tables included. For a fixed number of decodes the time is piecewise linear in the sum of their
+contexts, so many iterations in a row have a closed form within a cell.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Annotated, Literal, NamedTuple
@@ -51,20 +52,21 @@ class Grid(Settings):
     step_n: Knots  # decodes of an iteration without prompts
     step_ns: tuple[Ns, ...]
     decode_n: Knots
-    ctx_sum_tok: Knots  # context of all decodes together
-    decode_attention_ns: tuple[tuple[Ns, ...], ...]  # a row per decode_n, a column per ctx_sum_tok
+    ctx_tok: Knots  # mean context of the decodes
+    decode_attention_ns: tuple[tuple[Ns, ...], ...]  # a row per decode_n, a column per ctx_tok
     new_tok: Knots  # tokens of one prompt piece
     past_tok: Knots  # tokens of that prompt already in the cache
     prompt_attention_ns: tuple[tuple[Ns, ...], ...]  # a row per new_tok, a column per past_tok
+    prompt_start_ns: Ns = 0  # what several prompt pieces in one iteration share
 
     @model_validator(mode="after")
     def _monotone(self) -> "Grid":
-        for name in ("tokens", "step_n", "decode_n", "ctx_sum_tok", "new_tok", "past_tok"):
+        for name in ("tokens", "step_n", "decode_n", "ctx_tok", "new_tok", "past_tok"):
             if any(a >= b for a, b in pairwise(getattr(self, name))):
                 raise ValueError(f"{name} must increase")
         for name, knots in (("rest_ns", self.tokens), ("step_ns", self.step_n)):
             _check(name, (getattr(self, name),), 1, len(knots))
-        _check("decode_attention_ns", self.decode_attention_ns, len(self.decode_n), len(self.ctx_sum_tok))
+        _check("decode_attention_ns", self.decode_attention_ns, len(self.decode_n), len(self.ctx_tok))
         _check("prompt_attention_ns", self.prompt_attention_ns, len(self.new_tok), len(self.past_tok))
         return self
 
@@ -98,29 +100,26 @@ class Grid(Settings):
 
     def _decode_cell(self, n: int, total: int) -> tuple[int, int, int | None]:
         """(fs at this context sum, fs per further token, where the cell ends or None)."""
-        row, slopes_fs = self._decode_row(n)
-        knots = self.ctx_sum_tok
+        knots, row_fs, slopes_fs = self._decode_row(n)
         i = bisect_right(knots, total) - 1
         if i < 0:
-            return row[0] * FS_PER_NS, 0, knots[0]
+            return row_fs[0], 0, knots[0]
         edge = knots[i + 1] if i + 1 < len(knots) else None
-        return row[i] * FS_PER_NS + slopes_fs[i] * (total - knots[i]), slopes_fs[i], edge
+        return row_fs[i] + slopes_fs[i] * (total - knots[i]), slopes_fs[i], edge
 
-    def _decode_row(self, n: int) -> tuple[Row, Row]:
-        """Attention over the context knots for exactly n decodes (ns), and the slope of every cell (fs per token)."""
+    def _decode_row(self, n: int) -> tuple[Row, Row, Row]:
+        """Attention of exactly n decodes: at which context sums, how long (fs), and every cell's slope (fs a token)."""
         if (known := self._rows.get(n)) is not None:
             return known
-        row = tuple(column.at(n) for column in self._columns)
-        cells = [(b - a) * FS_PER_NS // (y - x) for (a, b), (x, y) in
-                 zip(pairwise(row), pairwise(self.ctx_sum_tok), strict=True)]
-        # between two rows the larger end slope: rows never cross beyond the last knot
-        i = min(bisect_left(self.decode_n, n), len(self.decode_n) - 1)
-        found = row, (*cells, self._end_slopes_fs[i])
-        self._rows[n] = found
+        knots = tuple(n * ctx for ctx in self.ctx_tok)
+        row_fs = tuple(column.at(n) * FS_PER_NS for column in self._columns)
+        slopes = [(b - a) // (y - x) for (a, b), (x, y) in zip(pairwise(row_fs), pairwise(knots), strict=True)]
+        end = self._end_rise.at(n) * FS_PER_NS // (knots[-1] - knots[0])
+        self._rows[n] = found = knots, row_fs, (*slopes, end)
         return found
 
     @cached_property
-    def _rows(self) -> dict[int, tuple[Row, Row]]:
+    def _rows(self) -> dict[int, tuple[Row, Row, Row]]:
         return {}
 
     @cached_property
@@ -140,9 +139,10 @@ class Grid(Settings):
         return tuple(Axis(self.decode_n, column, rise, run) for column, rise in zip(columns, rises, strict=True))
 
     @cached_property
-    def _end_slopes_fs(self) -> Row:
-        run = self.ctx_sum_tok[-1] - self.ctx_sum_tok[0]
-        return tuple(accumulate(((row[-1] - row[0]) * FS_PER_NS // run for row in self.decode_attention_ns), max))
+    def _end_rise(self) -> Axis:
+        """By how much a row rises in all: rows that rise ever more never cross beyond the last column."""
+        rises = tuple(accumulate((row[-1] - row[0] for row in self.decode_attention_ns), max))
+        return _axis(self.decode_n, rises)
 
     @cached_property
     def _prompt_rows(self) -> tuple[Axis, ...]:
@@ -152,9 +152,11 @@ class Grid(Settings):
                      zip(self.prompt_attention_ns, rises, strict=True))
 
     def _prompts_fs(self, prefills: tuple[tuple[int, int], ...]) -> int:
-        """Kernels start once for all pieces: the first cell counts once, what exceeds it adds up."""
-        floor = self.prompt_attention_ns[0][0]
-        return (floor + sum(self._prompt_ns(new, past) - floor for new, past in prefills if new)) * FS_PER_NS
+        """Kernels start once for all pieces: what exceeds that start adds up."""
+        each = [self._prompt_ns(new, past) for new, past in prefills if new]
+        start = self.prompt_start_ns
+        together = start + sum(max(0, one - start) for one in each)
+        return max(together, *each) * FS_PER_NS if len(each) > 1 else sum(each) * FS_PER_NS
 
     def _prompt_ns(self, new: int, past: int) -> int:
         """Between rows, in proportion to the pairs of tokens that attend to each other."""
