@@ -26,7 +26,7 @@ TOKENS = (1, 8, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096, 81
 STEP_N = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 CTX_TOK = (1, 131_072)
 NEW_TOK, PAST_TOK = (1, 64, 512, 2048, 8192), (0, 8192, 131_072)
-BATCHED_TOK, SEQS, SLOTS = 2048, 256, 8  # the engine's limits that the rules state
+SEQS, SLOTS = 256, 8  # sequences at once: vLLM's default, and a choice for llama.cpp
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +168,13 @@ def profile(
     split = Split(tp=tp, ep=ep)
     effort = efficiency or DEFAULTS[accelerator.kind]
     room = kv_blocks(accelerator, architecture, quant, tp, 16, utilisation, ep=ep, kv_type=kv_type, max_seqs=SEQS,
-                     max_batched_tok=BATCHED_TOK)
+                     max_batched_tok=_batched_tok(accelerator))
     found = Roofline(accelerator, architecture, quant, kv_type, split, effort)
     return Profile(
         source="roofline",
         subject=Subject(model=architecture.name, quant=quant, kv_type=kv_type, gpu=accelerator.name, gpus=tp,
                         hardware=f"{tp} x {accelerator.name}"),
-        parallel=Parallel(tp=tp, ep=ep), model=found.grid(), ranges=_ranges(), kv_blocks=room.blocks,
+        parallel=Parallel(tp=tp, ep=ep), model=found.grid(), ranges=_ranges(room), kv_blocks=room.blocks,
         block_tok=room.block_tok, rules=_rules(accelerator, room.blocks), thin=_thin(accelerator, architecture),
         provenance={"roofline": _provenance(accelerator, architecture, quant, effort, room)},
     )
@@ -184,12 +184,12 @@ def _rising(seconds: Sequence[float]) -> tuple[int, ...]:
     return tuple(round(value * NS_PER_S) for value in seconds)
 
 
-def _ranges() -> Ranges:
+def _ranges(room: Derived) -> Ranges:
     """Where the formulas were written into the table; nothing was measured."""
     regions: dict[Region, int] = {"prefill": len(TOKENS) + len(NEW_TOK) * len(PAST_TOK), "decode": len(STEP_N),
                                   "mixed": len(TOKENS)}
     ends = {"prefill_tok": TOKENS[-1], "prefill_n": 64, "prefill_past_max_tok": PAST_TOK[-1], "decode_n": STEP_N[-1],
-            "decode_ctx_sum_tok": STEP_N[-1] * CTX_TOK[-1], "ubatch_n": 1}
+            "decode_ctx_sum_tok": room.capacity_tok, "ubatch_n": 1}
     return Ranges(bounds={name: Range(low=1, high=high) for name, high in ends.items()}, regions=regions)
 
 
@@ -199,7 +199,12 @@ def _rules(accelerator: Accelerator, blocks: int) -> dict[str, Any]:
         return {"engine": "llama.cpp", "slots": SLOTS, "n_batch": 512, "n_ubatch": 512,
                 "ctx_per_slot_tok": min(8192, blocks * 16 // SLOTS)}
     return {"engine": "vllm", "kv_blocks": blocks, "block_tok": 16, "max_num_seqs": SEQS,
-            "max_num_batched_tokens": BATCHED_TOK}
+            "max_num_batched_tokens": _batched_tok(accelerator)}
+
+
+def _batched_tok(accelerator: Accelerator) -> int:
+    """vLLM's default for a server: more on large cards, but not on the A100."""
+    return 8192 if accelerator.visible_gib >= 70 and not accelerator.name.startswith("A100") else 2048
 
 
 def _thin(accelerator: Accelerator, architecture: Architecture) -> tuple[str, ...]:
