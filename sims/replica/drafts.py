@@ -24,6 +24,7 @@ def advance_drafted(plan: Plan, acceptance: float, seed: int) -> None:
     for job, drafted in zip(plan.decodes, plan.drafts, strict=True):
         out = min(1 + accepted(job, drafted, acceptance, seed), job.request.output_tok - job.out_tok)
         job.kv_tok += out
+        job.late_tok = out - 1
         job.out_tok += out
         tokens.append(out)
     for piece in plan.pieces:

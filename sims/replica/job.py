@@ -70,6 +70,7 @@ class Job:
     shared: list[Block] = field(default_factory=list)  # the first of them, which others can find
     keys: Sequence[int] | None = None  # of the shareable part of its prompt, block by block; None: not asked yet
     survivors: Run | None = None
+    late_tok: int = 0  # accepted drafts, in blocks that count as full from the next step on
     luck: Random | None = None  # draws whether its drafted tokens are right
 
     @property

@@ -132,7 +132,7 @@ class PrefixBlocks:
 
     def preempt(self, job: Job) -> None:
         """Its full blocks that only itself can find stay one run, evicted from the tail."""
-        own = max(0, job.kv_tok // self.block_tok - len(job.shared))
+        own = max(0, (job.kv_tok - job.late_tok) // self.block_tok - len(job.shared))
         self._give(job.blocks - len(job.shared) - own)
         if own:
             job.survivors = Run(own)

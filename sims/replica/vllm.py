@@ -65,6 +65,7 @@ class VllmBatcher:
         self._running: list[Job] = []
         self._arrived = 0
         self._open = True  # static batching: the batch still takes requests
+        self._lost: list[Job] = []  # preempted since the last step that computed something
         self._ahead: Plan | None = None
         self._leaving: Sequence[Job] = ()
 
@@ -124,14 +125,18 @@ class VllmBatcher:
         return self._running
 
     def _schedule(self) -> Plan | None:
-        step = _Step(self.rules.max_num_batched_tokens)
-        self._continue(step)
-        loaded = 0 if step.preempted else self._admit(step)
-        decodes, pieces = step.decodes, step.pieces
-        if not decodes and not pieces:
-            return None
-        drafts = step.drafts if self.rules.draft_tok else ()
-        return Plan(decodes, pieces, batch_of(decodes, pieces, drafts), step.preempted, drafts, loaded)
+        while True:
+            step = _Step(self.rules.max_num_batched_tokens)
+            self._continue(step)
+            loaded = 0 if step.preempted else self._admit(step)
+            self._lost += step.preempted
+            decodes, pieces = step.decodes, step.pieces
+            if decodes or pieces:
+                drafts = step.drafts if self.rules.draft_tok else ()
+                lost, self._lost = self._lost, []
+                return Plan(decodes, pieces, batch_of(decodes, pieces, drafts), lost, drafts, loaded)
+            if not step.preempted:
+                return None
 
     def _continue(self, step: "_Step") -> None:
         """Who runs already, as far as the budget goes."""
@@ -216,6 +221,7 @@ class VllmBatcher:
         self.kv.preempt(victim)
         victim.target_tok, victim.kv_tok = victim.request.prompt_tok + victim.out_tok, 0
         victim.preemptions += 1
+        victim.late_tok = 0
         if self.rules.order == "priority":
             self._enqueue(victim)
         else:
