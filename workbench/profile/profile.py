@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, StrictInt
 
 from workbench import config, files
@@ -13,6 +16,7 @@ from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
 from workbench.profile.decode_run import DecodeLine
+from workbench.profile.kernels.model import Kernels
 from workbench.profile.model import to_ns
 from workbench.profile.models import IterationModel
 from workbench.profile.ranges import Ranges, explain
@@ -89,9 +93,32 @@ class Profile(Settings):
         """Why this batch lies outside the measured range, or None."""
         return explain(self.ranges.outside(batch))
 
-    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0) -> DecodeLine:  # noqa: ARG002 - the same signature as models that read them
-        """The next iterations of this batch of decodes, while nobody joins or leaves."""
-        return self.model.decode_line(decode_n, ctx_sum_tok)
+    def lockstep_ns(self, batches: Sequence[Batch]) -> int:
+        """One iteration of ranks that run together: the slowest that has work, or what the model says of them all."""
+        if isinstance(self.model, Kernels):
+            return self.model.lockstep_ns(batches)
+        return max((self.iteration_ns(batch) for batch in batches if batch.prefills or batch.decode_n), default=1)
+
+    def decode_line(
+        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0  # noqa: ARG002 - as below
+    ) -> DecodeLine | None:
+        """The next iterations of this batch of decodes, while nobody joins or leaves; None where the model has no such
+        formula."""
+        return None if isinstance(self.model, Kernels) else self.model.decode_line(decode_n, ctx_sum_tok)
+
+    def decode_times_ns(
+        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
+    ) -> NDArray[np.int64]:
+        """Shape (k,): as `decode_line`, evaluated; every model has it."""
+        if isinstance(self.model, Kernels):
+            return self.model.decode_times_ns(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok, k)
+        parts: list[NDArray[np.int64]] = []
+        while k > 0:
+            line = self.model.decode_line(decode_n, ctx_sum_tok)
+            steps = min(k, line.steps)
+            parts.append(line.times_ns(steps))
+            k, ctx_sum_tok = k - steps, ctx_sum_tok + steps * decode_n
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
     @property
     def uses(self) -> frozenset[str]:

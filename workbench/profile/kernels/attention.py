@@ -23,7 +23,7 @@ _ORDER = (3, 1, 0, 2)  # the axis with the straightest lines first
 
 
 class Attention(Settings):
-    """One layer's attention. `ps` is the full grid in row-major order of the axes, `HOLE` where nothing was measured."""
+    """One layer's attention. `ps` is the grid in row-major order of the axes, `HOLE` where nothing was measured."""
 
     chunk_tok: tuple[int, ...] = Field(min_length=1)  # new prompt tokens
     past_tok: tuple[int, ...] = Field(min_length=1)  # prompt tokens before them

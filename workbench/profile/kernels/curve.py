@@ -1,6 +1,6 @@
 """One kernel's time over one axis."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -8,9 +8,12 @@ from pydantic import Field, model_validator
 from workbench.config import Settings
 from workbench.profile.kernels.rows import rows, time_ps, whole
 
+TILE = 16  # tokens: matrix kernels work in tiles of a multiple of this
+
 
 class Curve(Settings):
-    """Straight lines between the measured points; level before the first, the last line's slope after the last."""
+    """Between points at most one tile apart the later one counts: a tile begun takes as long as a full one. Between
+    others a straight line; level before the first, the last line's slope after the last."""
 
     at: tuple[int, ...] = Field(min_length=1)  # tokens or sequences, increasing
     ps: tuple[int, ...]
@@ -25,10 +28,12 @@ class Curve(Settings):
         """Whole picoseconds, rounded down between points."""
         if x <= self.at[0] or len(self.at) == 1:
             return self.ps[0]
-        i = min(bisect_right(self.at, x), len(self.at) - 1)
+        i = min(bisect_left(self.at, x), len(self.at) - 1)
         x0, x1, y0, y1 = self.at[i - 1], self.at[i], self.ps[i - 1], self.ps[i]
         if x > x1 and y1 < y0:
             return y1  # noise at the end must not become less and less time
+        if x1 - x0 <= TILE and x0 < x <= x1:
+            return y1
         return y0 + (y1 - y0) * (x - x0) // (x1 - x0)
 
     def split(self, parts: int) -> "Curve":

@@ -18,10 +18,11 @@ from workbench.profile.kernels.skew import Skew, read_skew
 from workbench.profile.profile import Parallel, Profile, Subject
 from workbench.profile.ranges import Range, Ranges
 
-# Time of a step outside its kernels: launches that the accelerator waits for, sampling's copy to the host, the
-# scheduler's part that is not hidden. The one number estimated on a run (docs/fidelity.md: vLLM 0.19, Llama-3.1-8B on
-# an RTX PRO 6000); then the same for every accelerator and model.
-HOST_NS = 0
+# What a step that is launched kernel by kernel takes beyond its kernels; a step that replays a captured graph showed
+# nothing of the kind. The one number estimated on a run (vLLM 0.19, Llama-3.1-8B on an RTX PRO 6000, 300 requests:
+# docs/fidelity.md), to make its mean end-to-end time right; then the same for every accelerator and model.
+HOST_NS = 4_000_000
+GRAPH_TOK = 512  # vLLM captures graphs for steps of up to min(2 max_num_seqs, 512) tokens
 ONCE = ("embedding", "final_layernorm")
 TWICE = ("layernorm",)  # before attention and before the MLP
 DENSE_MLP = ("gate_up_proj", "act_fn", "down_proj")
@@ -30,7 +31,7 @@ ACTIVATION_BYTES = 2  # bf16 between layers
 
 def load(
     perf: Path, model_config: Path, tp: int = 1, *, ranks: int = 1, expert_parallel: bool = False,
-    link: Link | None = None, host_ns: int = HOST_NS,
+    link: Link | None = None, host_ns: int = HOST_NS, graph_tok: int = GRAPH_TOK,
 ) -> Profile:
     """Read `perf`/tpN. `ranks` data-parallel ranks share the experts of a mixture and step together; with
     `expert_parallel` whole experts are dealt to all tp x ranks accelerators, else each is cut in `tp` parts.
@@ -40,22 +41,23 @@ def load(
     architecture = from_config(model_config)
     folder, meta = perf / f"tp{tp}", _meta(perf / "meta.yaml")
     _check(perf, folder, architecture, tp, ranks, link)
-    dense, sequences = read_curves(folder / "dense.csv", "tokens"), read_curves(folder / "per_sequence.csv", "sequences")
+    dense = read_curves(folder / "dense.csv", "tokens")
+    sequences = read_curves(folder / "per_sequence.csv", "sequences")
     _borrow(perf / "tp1", dense, sequences)
     attention = read_attention(folder / "attention.csv")
     skew, skew_note = _skew(folder / "skew_fit.csv", meta, tp)
     shards = tp * ranks if expert_parallel and architecture.moe else 1
-    experts, expert_note = _experts(perf, architecture, tp, shards)
+    experts, expert_note = _experts(perf, architecture, tp, ranks, shards)
     model = Kernels(
         layers=architecture.layers, hidden_bytes=architecture.hidden * ACTIVATION_BYTES,
         over_tokens=_over_tokens(dense, architecture),
         over_sequences={name: Kernel(times=1, curve=curve) for name, curve in sequences.items()},
         attention=attention, skew=skew, experts=experts, expert_layers=architecture.moe_layers, tp=tp, ranks=ranks,
-        link=link if tp * ranks > 1 else None, host_ns=host_ns,
+        link=link if tp * ranks > 1 else None, host_ns=host_ns, graph_tok=graph_tok,
     )
     filled = attention.filled
     holes = (f"attention: {filled.measured} of {filled.cells} cells measured ({filled.measured / filled.cells:.0%}), "
-             f"{filled.between} filled between neighbours or where an axis does not matter, {filled.beyond} beyond them")
+             f"{filled.between} filled between them or where an axis does not matter, {filled.beyond} beyond them")
     gpu = str(meta.get("gpu") or perf.parent.parent.parent.name)
     return Profile(
         source="imported", model=model, ranges=_ranges(attention),
@@ -129,18 +131,21 @@ def _skew(path: Path, meta: Mapping[str, Any], tp: int) -> tuple[Skew, str]:
     return skew, "skew: meta.yaml says it was not measured, the table that is there is used" if disabled else ""
 
 
-def _experts(perf: Path, architecture: Architecture, tp: int, shards: int) -> tuple[Experts | None, str]:
-    """The tables are of whole experts on one accelerator. Dealt out they are used as they are; cut in `tp` parts each
+def _experts(
+    perf: Path, architecture: Architecture, tp: int, ranks: int, shards: int
+) -> tuple[Experts | None, str]:
+    """The tables are of whole experts on one accelerator. Dealt out they are used as they are; cut in parts each
     accelerator is taken to need its part of the time, unless that was measured."""
     if not architecture.moe:
         return None, ""
-    own, one = perf / f"tp{tp}" / "moe.csv", perf / "tp1" / "moe.csv"
-    path = own if own.is_file() and shards == 1 else one if one.is_file() else own
+    parts = tp * ranks if shards == 1 else 1
+    own, one = perf / f"tp{parts}" / "moe.csv", perf / "tp1" / "moe.csv"
+    path = own if own.is_file() else one
     if not path.is_file():
-        raise UsageError(f"{perf.name}: no moe.csv under tp{tp} or tp1, and {architecture.name} has experts")
+        raise UsageError(f"{perf.name}: no moe.csv under tp{parts} or tp1, and {architecture.name} has experts")
     experts = read_experts(path, architecture.experts, architecture.experts_per_tok, shards)
-    if shards == 1 and tp > 1 and path == one:
-        return experts.split(tp), f"experts: no table for tensor parallelism {tp}; one accelerator's time over {tp}"
+    if parts > 1 and path == one:
+        return experts.split(parts), f"experts: cut in {parts} parts, not measured; whole ones' time over {parts}"
     return experts, ""
 
 

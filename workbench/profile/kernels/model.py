@@ -1,9 +1,9 @@
 """Iteration time from kernel tables: the sum of what each layer runs, in whole nanoseconds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,15 @@ class Kernels(Settings):
     tp: int = Field(default=1, ge=1)
     ranks: int = Field(default=1, ge=1)
     link: Link | None = None
-    host_ns: int = Field(default=0, ge=0)  # the engine's own work in each step, which the accelerator waits for
+    host_ns: int = Field(default=0, ge=0)  # waiting for the host, in a step that is launched kernel by kernel
+    graph_tok: int = Field(default=0, ge=0)  # steps of up to so many tokens replay a captured graph instead
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Without what the original remembers: pydantic would copy that too."""
+        found = super().model_copy(update=update, deep=deep)
+        for name in ("_base_cache", "_decode_tables"):
+            found.__dict__.pop(name, None)
+        return found
 
     def time_fs(self, batch: Batch) -> int:
         return self.iteration_ns(batch) * FS_PER_NS
@@ -76,6 +84,9 @@ class Kernels(Settings):
         sequences = max(1, max((b.decode_n + len(b.prefills) + b.draft_tok for b in batches), default=1))
         base_ns = self._base_ns(max(tokens), sequences, sum(tokens), max(tokens) * len(tokens))
         return max(1, base_ns + max((self.attention_ns(batch) for batch in batches), default=0))
+
+    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> None:
+        """No formula: `decode_times_ns` reads many iterations off a table."""
 
     def decode_times_ns(
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
@@ -132,7 +143,8 @@ class Kernels(Settings):
         ps += sum([kernel.value_ps(sequences) for kernel in self.over_sequences.values()])
         if self.experts is not None:
             ps += self.expert_layers * self.experts.value_ps(expert_tok)
-        return ps // PS_PER_NS + self._sent_ns(tokens, sent_tok) + self.host_ns
+        host_ns = self.host_ns if tokens > self.graph_tok else 0
+        return ps // PS_PER_NS + self._sent_ns(tokens, sent_tok) + host_ns
 
     def _sent_ns(self, tokens: int, sent_tok: int) -> int:
         """Collectives: a sum over tensor-parallel shards after each attention and each MLP; where ranks share experts
