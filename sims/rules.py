@@ -89,8 +89,42 @@ class VllmRules:
         return self.max_num_seqs * self.ranks
 
 
-Rules = LlamaCppRules | VllmRules
-_KINDS: dict[str, type[LlamaCppRules] | type[VllmRules]] = {"llama.cpp": LlamaCppRules, "vllm": VllmRules}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisaggregatedRules:
+    """vLLM engines in two pools: one computes prompts, the other decodes. A prompt's keys and values travel once.
+
+    As facts: what both pools share beside `prefill` and `decode`, each of which overrides it.
+    """
+
+    prefill: VllmRules
+    decode: VllmRules
+    prefill_n: int = 1
+    decode_n: int = 1
+    kv_bytes_per_tok: int
+    link_bytes_per_s: float  # out of one prefill engine
+    link_latency_ns: int = 0
+
+    engine = "vllm-disaggregated"
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "prefill_n", "decode_n", "kv_bytes_per_tok")
+        _whole(self, 0, "link_latency_ns")
+        if not self.link_bytes_per_s > 0:
+            raise UsageError(f"{self.engine}: link_bytes_per_s is {self.link_bytes_per_s!r}; it must be above 0")
+        if self.prefill.ranks * self.decode.ranks > 1:
+            raise UsageError(f"{self.engine}: ranks above 1 are not simulated in a pool; use more engines")
+
+    @property
+    def max_running(self) -> int:
+        return self.prefill.max_running * self.prefill_n + self.decode.max_running * self.decode_n
+
+
+EngineRules = LlamaCppRules | VllmRules  # of one engine
+Rules = EngineRules | DisaggregatedRules
+_KINDS: dict[str, type[LlamaCppRules] | type[VllmRules] | type[DisaggregatedRules]] = {
+    "llama.cpp": LlamaCppRules, "vllm": VllmRules, "vllm-disaggregated": DisaggregatedRules,
+}
+_POOLS = ("prefill", "decode")
 
 
 def from_facts(facts: Mapping[str, Any]) -> Rules:
@@ -99,7 +133,9 @@ def from_facts(facts: Mapping[str, Any]) -> Rules:
     A fact may be a plain value or a record of asked and seen; what was seen counts. Raises UsageError.
     """
     kind = _kind(facts)
-    known = {key: _seen(facts[key]) for key in kind.__dataclass_fields__ if key in facts}
+    known = {key: _seen(facts[key]) for key in kind.__dataclass_fields__ if key in facts and key not in _POOLS}
+    if kind is DisaggregatedRules:
+        known |= {pool: from_facts({**facts, **facts.get(pool, {}), "engine": "vllm"}) for pool in _POOLS}
     kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items() if v is not None}
     for item in fields(kind):
         if item.default is MISSING and item.name not in kept:
@@ -111,15 +147,19 @@ def from_facts(facts: Mapping[str, Any]) -> Rules:
 def as_facts(rules: Rules) -> dict[str, Any]:
     """Plain JSON values, such that `from_facts(as_facts(rules)) == rules`."""
     values = {key: getattr(rules, key) for key in rules.__dataclass_fields__}
+    if isinstance(rules, DisaggregatedRules):
+        values |= {pool: as_facts(getattr(rules, pool)) for pool in _POOLS}
     return {"engine": rules.engine} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def names(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """What can be set for the engine that these facts name."""
-    return ("engine", *_kind(facts).__dataclass_fields__)
+    kind = _kind(facts)
+    both = VllmRules.__dataclass_fields__ if kind is DisaggregatedRules else ()
+    return ("engine", *kind.__dataclass_fields__, *both)
 
 
-def _kind(facts: Mapping[str, Any]) -> type[LlamaCppRules] | type[VllmRules]:
+def _kind(facts: Mapping[str, Any]) -> type[LlamaCppRules] | type[VllmRules] | type[DisaggregatedRules]:
     kind = _KINDS.get(str(facts.get("engine", "llama.cpp")))
     if kind is None:
         raise UsageError(f"engine {facts['engine']!r} has no batching rules here; known: {', '.join(_KINDS)}")

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engines.fake.options import FREE_KV_BLOCKS, FakeOptions
 from sims.overheads import Overheads
 from sims.replica import IterationTime, Replica
-from sims.rules import Rules, from_facts
+from sims.rules import DisaggregatedRules, EngineRules, from_facts
+from workbench.errors import UsageError
 from workbench.profile import profile as profiles
 from workbench.profile.batch import Batch
 
@@ -28,12 +30,18 @@ class PlainCost:
 def build(options: FakeOptions) -> tuple[Replica, str]:
     """The replica that the options describe, and the profile's sha256 ("" without one)."""
     if options.profile is None:
-        rules: Rules = from_facts({"engine": options.rules, **KV, **options.rule_facts()})
-        return Replica(rules, PlainCost()), ""
+        return Replica(_rules({"engine": options.rules, **KV, **options.rule_facts()}), PlainCost()), ""
     profile = profiles.read(Path(options.profile))
     engine = str(profile.rules.get("engine") or profile.subject.engine or options.rules)
     capacity = {"kv_blocks": profile.kv_blocks or FREE_KV_BLOCKS, "block_tok": profile.block_tok}
-    rules = from_facts({**capacity, **profile.rules, "engine": engine, **options.rule_facts()})
+    rules = _rules({**capacity, **profile.rules, "engine": engine, **options.rule_facts()})
     timing: IterationTime = profile
     # the overheads that do not occupy the engine are left out: this server has real ones of its own
     return Replica(rules, timing, admit_ns=Overheads.of(profile).admit_ns), profile.sha256
+
+
+def _rules(facts: dict[str, Any]) -> EngineRules:
+    rules = from_facts(facts)
+    if isinstance(rules, DisaggregatedRules):
+        raise UsageError(f"engine fake: rules {rules.engine!r} are several engines; it plays one: llama.cpp or vllm")
+    return rules

@@ -9,7 +9,7 @@ from sims.replica.job import Batcher, Job, Plan, Request
 from sims.replica.llama_cpp import LlamaCppBatcher
 from sims.replica.ranks import RankedBatcher
 from sims.replica.vllm import VllmBatcher
-from sims.rules import LlamaCppRules, Rules, VllmRules
+from sims.rules import EngineRules, LlamaCppRules, VllmRules
 from workbench.profile.batch import Batch
 
 
@@ -35,7 +35,7 @@ class Iteration:
     batches: tuple[Batch, ...] = ()  # per lock-step rank, where there are several; an idle rank's is empty
 
 
-def batcher(rules: Rules) -> Batcher:
+def batcher(rules: EngineRules) -> Batcher:
     if isinstance(rules, LlamaCppRules):
         return LlamaCppBatcher(rules)
     return VllmBatcher(rules) if rules.ranks == 1 else RankedBatcher(rules)
@@ -49,7 +49,7 @@ class Replica:
     engine, added to the iteration in which a prompt begins.
     """
 
-    def __init__(self, rules: Rules, timing: IterationTime, *, admit_ns: int = 0) -> None:
+    def __init__(self, rules: EngineRules, timing: IterationTime, *, admit_ns: int = 0) -> None:
         self.rules, self.timing, self.admit_ns = rules, timing, admit_ns
         self.batcher = batcher(rules)
         self.busy_until_ns = 0
