@@ -168,7 +168,7 @@ def test_a_profile_is_a_file_here_or_one_that_ships(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     with pytest.raises(UsageError, match=r"s.toml: fleet.profile: '../mine.json' leads out of the file's folder"):
         profile_path("../mine.json", tmp_path / "sub", "s.toml", "fleet.profile")
-    with pytest.raises(UsageError, match=r"no profile that ships \(example-cpu-f16"):
+    with pytest.raises(UsageError, match="no profile that ships"):
         profile_path("two", tmp_path, "s.toml", "fleet.profile")
 
 

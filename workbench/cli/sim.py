@@ -1,4 +1,4 @@
-"""`workbench sim`: run a scenario."""
+"""`workbench sim`: run a scenario, sweep its load, show its batches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option, note
-from workbench.cli.replications import shown, where, where_options
+from workbench.cli.common import emit, escape, json_option, note, plain
+from workbench.cli.replications import numbers, share, shown, where, where_options
 
 
 @click.group()
@@ -52,6 +52,85 @@ def run(
     emit(found, as_json, lambda: _text(found))
 
 
+@group.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option("--load", "loads", metavar="A,B,...", callback=numbers,
+              help="Arrival rates as fractions of the saturation rate (default: 0.2 to 1.1).")
+@click.option("--rates", metavar="A,B,...", callback=numbers, help="Arrival rates in requests/s instead.")
+@click.option("--replications", type=click.IntRange(min=2), default=5, show_default=True, help="Seeds a rate.")
+@click.option("--target", metavar="SHARE", callback=share, default="99%", show_default=True,
+              help="Share of requests inside the SLO that the knee must keep.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for sweep.json, sweep.html, sweep.svg and "
+              "sweep.png (default: runs/sweep-UTC).")
+@where_options
+@json_option
+def sweep(
+    scenario: Path, loads: tuple[float, ...], rates: tuple[float, ...], replications: int, target: float,
+    out: Path | None, workers: int | None, ray: str | None, as_json: bool,
+) -> None:
+    """Run SCENARIO at many arrival rates and find the load up to which it keeps its SLO.
+
+    Every rate stretches the same arrivals. Saturation is what the fleet completes with everything waiting.
+
+    \b
+    Example:
+      workbench sim sweep scenario.toml --load 0.3,0.5,0.7,0.8,0.9
+    """
+    from workbench import paths
+    from workbench.figures.static import render
+    from workbench.files import atomic, write_json, write_text
+    from workbench.flows.sweep import sweep as run_sweep
+    from workbench.flows.sweep_chart import chart, sentences, table
+    from workbench.report.sheet import sheet
+
+    folder = out or paths.stamped("sweep")
+    paths.refuse_used(folder)
+    with shown("replications") as on_done:
+        found = run_sweep(scenario, loads=loads, rates=rates, replications=replications, target_frac=target,
+                          where=where(workers, ray), on_done=on_done)
+    drawn, lines = chart(found), sentences(found)
+    write_json(folder / "sweep.json", found)
+    about = {key: found[key] for key in ("file", "origin", "profile_source", "profile_sha256", "seeds")}
+    title = f"Load against latency: {found['title'] or found['file']}"
+    write_text(folder / "sweep.html", sheet(title, lines, [drawn, table(found)], about | {"name": "sweep"}))
+    for kind in ("svg", "png"):
+        with atomic(folder / f"sweep.{kind}") as temporary:
+            temporary.write_bytes(render(drawn, kind))
+    note(f"wrote {paths.shown(folder)}")
+    emit(found, as_json, lambda: _sweep_text(table(found), lines))
+
+
+@group.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("trace.json"), show_default=True,
+              help="File to write; a name that ends in .gz is packed.")
+@click.option("--seed", type=click.IntRange(min=0), help="Which seed of the run (default: the first).")
+@click.option("--scenario", type=click.Path(path_type=Path), help="The scenario file, where its workload reads files.")
+@click.option("--from", "from_s", type=float, default=0.0, help="Show the run from this second on.")
+@click.option("--to", "to_s", type=float, help="Show it up to this second.")
+@json_option
+def trace(
+    run_path: Path, out: Path, seed: int | None, scenario: Path | None, from_s: float, to_s: float | None,
+    as_json: bool,
+) -> None:
+    """Write the batches of RUN, a folder of `sim run`, as a timeline that ui.perfetto.dev opens.
+
+    One track a replica; counters of running and waiting requests; each request as a slice of its own. The run is
+    simulated again, iteration by iteration, and must give the same times as its log.
+
+    \b
+    Example:
+      workbench sim run scenario.toml --out runs/first && workbench sim trace runs/first --out trace.json
+    """
+    from workbench.flows.trace import Window
+    from workbench.flows.trace import trace as run_trace
+
+    found = run_trace(run_path, out, seed=seed, scenario=scenario, window=Window(from_s, to_s))
+    emit(found, as_json, lambda: (
+        f"{plain(found['out'])}: {found['iterations']} iterations in {found['slices']} slices, {found['requests']} "
+        f"requests, {found['bytes'] / 1e6:.1f} MB; open it at ui.perfetto.dev (it stays on your machine)"))
+
+
 def warnings(found: Mapping[str, Any]) -> list[str]:
     """What a reader must know before the figures: instability, and a profile asked outside its range."""
     lines = []
@@ -91,3 +170,15 @@ def _text(found: Mapping[str, Any]) -> Any:
                if len(cuts) < len(steady) else ""))
     return Group(head.strip(), summary_table(found, found["provenance"]), tail, warm,
                  f"written to {escape(found['out'])}")
+
+
+def _sweep_text(drawn: Any, lines: list[str]) -> Any:
+    from rich.console import Group
+    from rich.table import Table
+
+    shown_table = Table(box=None, caption=escape(drawn.caption), caption_justify="left")
+    for i, column in enumerate(drawn.columns):
+        shown_table.add_column(escape(column), justify="left" if i in (0, len(drawn.columns) - 1) else "right")
+    for row in drawn.rows:
+        shown_table.add_row(*map(escape, row))
+    return Group(shown_table, "", *map(escape, lines))

@@ -1,7 +1,7 @@
 """One scenario, many seeds: what a worker gets, what it does, what it hands back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from sims.overheads import Overheads
 from sims.result import SimResult
-from sims.rules import Rules
+from sims.rules import Rules, VllmRules
 from sims.run import simulate
 from sims.saturation import arrival_rps, saturation_rps
 from sims.scenario import Scenario, rules_for
@@ -44,11 +44,12 @@ class Case:
     def load(path: Path) -> "Case":
         """Read a scenario file and its profile; every error before any work."""
         text = read_text(path)
-        return Case.of(parse(Scenario, text, path.name), path.parent, path.name, text)
+        scenario = parse(Scenario, text, path.name)
+        profile = profiles.read(profile_path(scenario.fleet.profile, path.parent, path.name, "fleet.profile"))
+        return Case.made(scenario, profile, path.parent, path.name, text)
 
     @staticmethod
-    def of(scenario: Scenario, base: Path, name: str = "scenario", text: str = "") -> "Case":
-        profile = profiles.read(profile_path(scenario.fleet.profile, base, name, "fleet.profile"))
+    def made(scenario: Scenario, profile: Profile, base: Path, name: str, text: str) -> "Case":
         return Case(name, text, scenario, profile, rules_for(profile, scenario.fleet.rules), base)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -57,6 +58,11 @@ class Case:
 
     def draw(self, seed: int) -> tuple[Planned, ...]:
         return draw(self.scenario.workload, seed, base=self.base)
+
+    def _rules(self, seed: int) -> Rules:
+        """Draws inside the engine (accepted drafts) differ between replications too."""
+        rules = self.rules
+        return replace(rules, seed=rules.seed + seed) if isinstance(rules, VllmRules) and rules.draft_tok else rules
 
     def saturation_rps(self, schedule: Sequence[Planned]) -> float | None:
         return saturation_rps(schedule, self.profile, self.rules, replicas=self.scenario.fleet.replicas)
@@ -68,7 +74,7 @@ class Case:
         horizon_s = self.scenario.horizon_s
         try:
             result = simulate(
-                schedule, watch, self.rules, replicas=fleet.replicas, window=policies.window,
+                schedule, watch, self._rules(seed), replicas=fleet.replicas, window=policies.window,
                 queue=policies.queue.name, queue_with=policies.queue.parameters,
                 router=policies.router.name, router_with=policies.router.parameters,
                 concurrency=self.scenario.concurrency, overheads=Overheads.of(self.profile), seed=seed,
