@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.validate_silicon import command as silicon
 from workbench.cli.validate_theory import command as theory
 
 
@@ -68,6 +69,7 @@ def engine(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_json
     emit(found, as_json, lambda: validation_table([found]))
 
 
+command.add_command(silicon, "silicon")
 command.add_command(theory, "theory")
 
 
