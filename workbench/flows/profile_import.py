@@ -30,7 +30,7 @@ def from_roofline(
 ) -> Profile:
     """Computed and written to `out`; `efficiency` replaces some of the assumed fractions and times."""
     chip = accelerators.find(accelerator)
-    effort = roofline.DEFAULTS[chip.kind].given(_checked(efficiency or {}))
+    effort = roofline.assumed(chip).given(_checked(efficiency or {}))
     found = roofline.profile(chip, architecture_of(model), quant, tp=tp, ep=ep, kv_type=kv_type,
                              utilisation=utilisation, efficiency=effort)
     return _written(found, out)

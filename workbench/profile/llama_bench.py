@@ -50,7 +50,7 @@ def load(paths: Sequence[Path], *, where: Mapping[str, str] | None = None, model
     fitted = fit(prompts, decodes)
     facts: dict[str, str] = {}
     for _, _, row in chosen:
-        facts |= {key: value for key, value in row.items() if key in (*SETUP, *_SHOWN) and value}
+        facts |= {key: _name(value) for key, value in row.items() if key in (*SETUP, *_SHOWN) and value}
     checks = {"prompt_then_decode": near([(ns, _whole(fitted, p, d)) for p, d, ns in both])} if both else {}
     widest = max(d.decodes for d in decodes)
     return Profile(
@@ -116,9 +116,14 @@ def _one_setup(rows: list[Mapping[str, str]], where: Mapping[str, str]) -> None:
                                  f" --where {key}={first!r}")
 
 
+def _name(value: str) -> str:
+    """A file without its folders: those are of somebody's machine."""
+    return re.split(r"[/\\]", value)[-1] if value.endswith(".gguf") else value
+
+
 def _subject(facts: Mapping[str, str], model: str, quant: str, hardware: str) -> Subject:
     kind = facts.get("model_type", facts.get("model", ""))
-    name = re.split(r"[/\\]", facts.get("model_filename", ""))[-1].removesuffix(".gguf")
+    name = facts.get("model_filename", "").removesuffix(".gguf")
     found = re.search(r"\b(I?Q\d\w*|TQ\d_\d|B?F16|F32)(?: - (Small|Medium|Large))?", kind)
     guess = found[1] + (f"_{found[2][0]}" if found[2] else "") if found else ""
     machine = facts.get("gpu_info") or facts.get("cpu_info") or facts.get("backends") or facts.get("backend", "")

@@ -72,17 +72,21 @@ def _csv(text: str, file: str) -> list[Row]:
     if start is None:
         return []
     found: list[Row] = []
-    reader = csv.reader(lines[start:])
-    header = next(reader)
-    for row in reader:
-        place = f"{file}:{start + reader.line_num}"
-        if not row:
+    header = _fields(lines[start])
+    for number, line in enumerate(lines[start + 1:], start=start + 2):
+        if not line.strip():
             continue
+        row = _fields(line)
         if len(row) != len(header):
-            raise UsageError(f"{place}: {len(row)} fields where the header names {len(header)}; the row is cut or has a"
-                             " stray comma: correct it or leave it out")
-        found.append((place, _with_depth(dict(zip(header, row, strict=True)))))
+            raise UsageError(f"{file}:{number}: {len(row)} fields where the header names {len(header)}; the row is cut"
+                             " or has a stray comma: correct it or leave it out")
+        found.append((f"{file}:{number}", _with_depth(dict(zip(header, row, strict=True)))))
     return found
+
+
+def _fields(line: str) -> list[str]:
+    """Of one line: the tool prints no line breaks inside a field."""
+    return next(csv.reader([line]))
 
 
 def _markdown(text: str, file: str) -> list[Row]:

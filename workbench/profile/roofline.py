@@ -6,6 +6,7 @@ whichever is longer, at a stated fraction of the peak. For accelerators nobody h
 A mixture touches E (1 - (1 - k/E)^tokens) of its E experts, k a token, as if the router chose evenly.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
@@ -53,6 +54,16 @@ DEFAULTS: Mapping[Kind, Efficiency] = MappingProxyType({
     "apple": Efficiency(kernels_per_layer=12.0),  # llama.cpp's Metal kernels are fused less (assumed)
     "cpu": Efficiency(compute_frac=0.5, kernel_s=0.0),  # vector units beside loads and threads (assumed)
 })
+# PCIe between peers under one switch: aiconfigurator 0.12's all-reduce tables come to 18 of 31.5 GB/s on two L40S and
+# 40 of 63 on RTX PRO 6000. Through host memory (four L40S) it is 4 of 31.5.
+PCIE: Mapping[str, float] = MappingProxyType({"link_frac": 0.6})
+THROUGH_HOST_FRAC = 0.13
+
+
+def assumed(accelerator: Accelerator) -> Efficiency:
+    """The defaults for one accelerator, before anything is given."""
+    found = DEFAULTS[accelerator.kind]
+    return found.given(PCIE) if accelerator.link.startswith("PCIe") else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +93,16 @@ class Roofline:
         return self._part_s(tokens * params, params, tokens * (2 * shape.hidden + 3 * width / self.split.tp))
 
     def experts_s(self, tokens: int) -> float:
-        """Those that the tokens touch; each rank holds a slice of all or its share of whole ones."""
-        shape = self.architecture
-        ranks = self.split.ep if self.split.ep > 1 else self.split.tp
-        used = tokens * shape.experts_per_tok
-        params = touched(shape, tokens) * shape.expert_params / ranks
-        values = used / ranks * (2 * shape.hidden + 3 * shape.expert_ff)
-        return self._part_s(used * shape.expert_params / ranks, params, values)
+        """Those that the tokens touch; each rank holds a slice of all, or whole ones and the busiest is awaited."""
+        shape, dealt = self.architecture, self.split.ep > 1
+        ranks = self.split.ep if dealt else self.split.tp
+        busy = touched(shape, tokens) / ranks
+        used = tokens * shape.experts_per_tok / ranks
+        if dealt:
+            busy = min(busiest(busy, ranks), shape.experts / ranks)
+            used = busiest(used, ranks)
+        values = used * (2 * shape.hidden + 3 * shape.expert_ff)
+        return self._part_s(used * shape.expert_params, busy * shape.expert_params, values)
 
     def head_s(self, rows: int) -> float:
         """Logits of the tokens that are sampled from."""
@@ -160,13 +174,18 @@ def touched(architecture: Architecture, tokens: int) -> float:
     return float(experts * (1 - (1 - architecture.experts_per_tok / experts) ** tokens))
 
 
+def busiest(mean: float, ranks: int) -> float:
+    """Expected load of the fullest of `ranks` when each gets `mean` by chance: one Gaussian tail above the mean."""
+    return mean + math.sqrt(2 * mean * math.log(ranks))
+
+
 def profile(
     accelerator: Accelerator, architecture: Architecture, quant: str = "bf16", *, tp: int = 1, ep: int = 1,
     kv_type: str = "auto", utilisation: float = 0.9, efficiency: Efficiency | None = None,
 ) -> Profile:
     """Raises Failure where the model does not fit, UsageError where it does not split."""
     split = Split(tp=tp, ep=ep)
-    effort = efficiency or DEFAULTS[accelerator.kind]
+    effort = efficiency or assumed(accelerator)
     room = kv_blocks(accelerator, architecture, quant, tp, 16, utilisation, ep=ep, kv_type=kv_type, max_seqs=SEQS,
                      max_batched_tok=_batched_tok(accelerator))
     found = Roofline(accelerator, architecture, quant, kv_type, split, effort)
@@ -175,7 +194,7 @@ def profile(
         subject=Subject(model=architecture.name, quant=quant, kv_type=kv_type, gpu=accelerator.name, gpus=tp,
                         hardware=f"{tp} x {accelerator.name}"),
         parallel=Parallel(tp=tp, ep=ep), model=found.grid(), ranges=_ranges(room), kv_blocks=room.blocks,
-        block_tok=room.block_tok, rules=_rules(accelerator, room.blocks), thin=_thin(accelerator, architecture),
+        block_tok=room.block_tok, rules=_rules(accelerator, room.blocks), thin=_thin(accelerator, architecture, tp),
         provenance={"roofline": _provenance(accelerator, architecture, quant, effort, room)},
     )
 
@@ -207,10 +226,13 @@ def _batched_tok(accelerator: Accelerator) -> int:
     return 8192 if accelerator.visible_gib >= 70 and not accelerator.name.startswith("A100") else 2048
 
 
-def _thin(accelerator: Accelerator, architecture: Architecture) -> tuple[str, ...]:
+def _thin(accelerator: Accelerator, architecture: Architecture, tp: int) -> tuple[str, ...]:
     found = ["nothing was measured: datasheet peaks times assumed fractions", "no time of the host between iterations"]
     if accelerator.flops_basis == "derived":
         found.append("arithmetic peak derived from units and clock, not printed by the maker")
+    if tp > 1 and accelerator.link.startswith("PCIe"):
+        found.append("peers are assumed under one PCIe switch; through host memory collectives take four to five times"
+                     f" as long (link_frac {THROUGH_HOST_FRAC:g})")
     if architecture.moe:
         found.append("experts are chosen evenly: real routers are skewed")
     if accelerator.kind in ("apple", "cpu", "amd"):
