@@ -7,17 +7,22 @@ from rich.table import Table as Grid
 
 from workbench.cli.common import escape
 from workbench.profile.figures import Compared, context_tok, figures
+from workbench.profile.listing import axes, decode_rows, thin
 from workbench.profile.model import PER, Linear, Table
 from workbench.profile.profile import Profile
-from workbench.profile.report import FitReport
+from workbench.profile.report import FitReport, GridReport
 
 FS_PER_US = 1e9
 
 
 def profile_tables(profile: Profile) -> RenderableType:
-    parts: list[RenderableType] = [_title(profile), _coefficients(profile), "", _figures(profile), "", _ranges(profile)]
+    parts: list[RenderableType] = [_title(profile), _times(profile), "", _figures(profile), "", _ranges(profile)]
+    if profile.grid_report is not None:
+        parts += ["", _grid_report(profile.grid_report)]
     if profile.fit_report is not None:
         parts += ["", _residuals(profile.fit_report), "", _notes(profile.fit_report)]
+    if notes := thin(profile):
+        parts += ["", "Where it is thin", *(f"  {escape(text)}" for text in notes)]
     return Group(*parts)
 
 
@@ -37,13 +42,40 @@ def _grid(title: str, *columns: str) -> Grid:
 
 def _name(profile: Profile) -> str:
     words = (profile.subject.engine, profile.subject.model, profile.subject.quant)
-    return escape(" ".join(word for word in words if word) or "profile")
+    return escape(" ".join(filter(None, words)) or "profile")
 
 
 def _title(profile: Profile) -> str:
     where = escape(profile.subject.hardware)
     blocks = f", {profile.kv_blocks} KV blocks of {profile.block_tok}" if profile.kv_blocks else ""
-    return f"{_name(profile)} ({profile.source}{', ' + where if where else ''}{blocks})\nsha256 {profile.sha256}\n"
+    split = f", {profile.parallel}" if profile.subject.gpus else ""
+    title = f"{_name(profile)} ({profile.source}{', ' + where if where else ''}{split}{blocks})"
+    base = profile.provenance.get("database")
+    return f"{title}\n{f'from {escape(str(base))}' + chr(10) if base else ''}sha256 {profile.sha256}\n"
+
+
+def _times(profile: Profile) -> RenderableType:
+    """Coefficients where the model has some, else decode times over batch and context."""
+    return _coefficients(profile) if isinstance(profile.model, Linear | Table) else _decode_table(profile)
+
+
+def _decode_table(profile: Profile) -> RenderableType:
+    decodes, contexts = axes(profile)
+    kept = [ctx for ctx in contexts if ctx >= 128][::2]
+    grid = _grid("Decode time (ms) by sequences and context of each", "sequences", *(f"{ctx:,}" for ctx in kept))
+    rows = decode_rows(profile, decodes, kept)
+    for n in decodes:
+        grid.add_row(str(n), *(f"{row['decode_ms']:.2f}" for row in rows if row["decode_n"] == n))
+    return grid
+
+
+def _grid_report(report: GridReport) -> RenderableType:
+    known = ", ".join(f"{name} {share:.0%}" for name, share in report.time_by_fidelity.items())
+    grid = _grid("Source / table - 1, between the knots", "iterations", "n", "mean", "sd", "95 % within")
+    for name, found in report.residuals.items():
+        grid.add_row(escape(name), str(found.n), f"{found.mean_frac:+.1%}", f"{found.sd_frac:.1%}",
+                     f"{found.p95_abs_frac:.1%}")
+    return Group(grid, f"decode time by how the source knows it: {escape(known)}")
 
 
 def _coefficients(profile: Profile) -> RenderableType:
@@ -66,7 +98,7 @@ def _coefficients(profile: Profile) -> RenderableType:
 
 
 def _figures(profile: Profile) -> RenderableType:
-    grid = _grid(f"At {context_tok(profile)} tokens of context each", "figure", "value", "unit", "")
+    grid = _grid(f"At {context_tok(profile):,} tokens of context each", "figure", "value", "unit", "")
     for item in figures(profile):
         grid.add_row(item.name, f"{item.value:.2f}", item.unit, _mark(item.inside))
     return grid

@@ -6,8 +6,9 @@ from typing import Any
 from workbench.profile.batch import Batch
 from workbench.profile.profile import Profile
 
-DECODES = (1, 2, 4, 8)
-PROMPTS_TOK = (64, 256, 512)
+DECODES, PROMPTS_TOK = (1, 2, 4, 8), (64, 256, 512)
+MANY_DECODES, LONG_PROMPTS_TOK = (1, 8, 64, 256), (256, 2048, 8192)  # of a profile that was measured so far
+CTX_TOK = 1024  # where the profile speaks of a whole grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,26 @@ class Compared:
 
 def context_tok(profile: Profile) -> int:
     """Context per decode at which figures are given: the middle of what was measured, for a full batch."""
+    if _many(profile):
+        return CTX_TOK
     total, decodes = profile.ranges.bounds.get("decode_ctx_sum_tok"), profile.ranges.bounds.get("decode_n")
     if total is None or decodes is None:
         return 256
     return max(1, (total.low // decodes.low + total.high // decodes.high) // 2)
 
 
-def figures(profile: Profile) -> tuple[Figure, ...]:
-    """Decode step in ms at 1, 2, 4, 8 sequences; prefill rate in tok/s of one prompt alone."""
+def _many(profile: Profile) -> bool:
+    decodes = profile.ranges.bounds.get("decode_n")
+    return decodes is not None and decodes.high >= MANY_DECODES[2]
+
+
+def figures(profile: Profile, *, many: bool | None = None) -> tuple[Figure, ...]:
+    """Decode step in ms by number of sequences; prefill rate in tok/s of one prompt alone; `many`: up to 256."""
+    wide = _many(profile) if many is None else many
     each = context_tok(profile)
     decodes = [(f"decode step, {n} sequence{'s' if n > 1 else ''}", Batch((), n, n * each, each, each))
-               for n in DECODES]
-    prompts = [(f"prefill, {n} tokens alone", Batch(((n, 0),))) for n in PROMPTS_TOK]
+               for n in (MANY_DECODES if wide else DECODES)]
+    prompts = [(f"prefill, {n} tokens alone", Batch(((n, 0),))) for n in (LONG_PROMPTS_TOK if wide else PROMPTS_TOK)]
     found = [
         Figure(name, "ms", profile.iteration_ns(batch) / 1e6, profile.check(batch) is None) for name, batch in decodes
     ]
@@ -57,9 +66,10 @@ def figures(profile: Profile) -> tuple[Figure, ...]:
 
 def compare(a: Profile, b: Profile) -> tuple[Compared, ...]:
     """Figure by figure; a figure counts as inside only where both profiles were measured."""
+    many = _many(a) and _many(b)
     return tuple(
         Compared(one.name, one.unit, one.value, other.value, other.value / one.value, one.inside and other.inside)
-        for one, other in zip(figures(a), figures(b), strict=True)
+        for one, other in zip(figures(a, many=many), figures(b, many=many), strict=True)
     )
 
 

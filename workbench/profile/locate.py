@@ -45,7 +45,8 @@ def given_path(text: str) -> Path:
         return path
     if (named := shipped().get(text)) is not None:
         return named
-    raise UsageError(f"{text}: no such file, and no profile that ships{_near(text)}; `workbench profile list` shows them")
+    raise UsageError(f"{text}: no such file, and no profile that ships{_near(text)}; "
+                     "`workbench profile list` shows them")
 
 
 def _near(text: str) -> str:

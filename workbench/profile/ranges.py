@@ -1,15 +1,18 @@
 """Where a profile was measured. Outside it still answers, by the model's stated rule, but never silently."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
+from workbench.profile.decode_run import DecodeLine
 from workbench.profile.samples import REGIONS, Region, region_of
 
 # A field's range is over the iterations that have any of it; whether "none of it" was measured is the region's matter.
@@ -88,13 +91,21 @@ class Timed(Protocol):
 
     @property
     def ranges(self) -> Ranges: ...
+    @property
+    def uses(self) -> frozenset[str]: ...
     def iteration_ns(self, batch: Batch) -> int: ...
+    def lockstep_ns(self, batches: Sequence[Batch]) -> int: ...
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int) -> DecodeLine | None: ...
+    def decode_times_ns(
+        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
+    ) -> NDArray[np.int64]: ...
 
 
 class RangeWatch:
-    """Answers as the profile does, and counts every use outside the measured range; `strict` raises instead.
+    """Answers as the profile does, and counts every question outside the measured range; `strict` raises instead.
 
-    A field that the model does not read is watched too: that it does not matter was only seen inside its range.
+    A field that the model does not read is watched too: that it does not matter was only seen inside its range. Many
+    iterations asked for at once are one question; a line ends where the range does, so that none is half outside.
     """
 
     def __init__(self, profile: Timed, *, strict: bool = False) -> None:
@@ -108,18 +119,50 @@ class RangeWatch:
         """The profile's: who simulates on the watch simulates on the profile."""
         return getattr(self.profile, "overheads", ())
 
+    @property
+    def uses(self) -> frozenset[str]:
+        return self.profile.uses
+
     def iteration_ns(self, batch: Batch) -> int:
+        self._look(batch)
+        return self.profile.iteration_ns(batch)
+
+    def lockstep_ns(self, batches: Sequence[Batch]) -> int:
+        for batch in batches:
+            if batch.prefills or batch.decode_n:
+                self._look(batch)
+        return self.profile.lockstep_ns(batches)
+
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0
+                    ) -> DecodeLine | None:
+        line = self.profile.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
+        if line is None:
+            return None
+        self._look(Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok))
+        bounds = self.profile.ranges.bounds.get("decode_ctx_sum_tok")
+        if bounds is None or not decode_n or ctx_sum_tok > bounds.high:
+            return line
+        inside = (bounds.high - ctx_sum_tok) // decode_n + 1
+        return line if inside >= line.steps else line._replace(steps=inside)
+
+    def decode_times_ns(
+        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
+    ) -> NDArray[np.int64]:
+        self._look(Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok))
+        return self.profile.decode_times_ns(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok, k)
+
+    def _look(self, batch: Batch) -> None:
         self.asked += 1
         found = self.profile.ranges.outside(batch)
-        if found is not None:
-            if self.strict:
-                raise ProfileRangeError(f"{explain(found)}; measure there, or allow extrapolation")
-            name, value, _ = found
-            label = f"region {value}" if isinstance(value, str) else name
-            self.outside[label] += 1
-            if isinstance(value, int):
-                self._note_extreme(name, value)
-        return self.profile.iteration_ns(batch)
+        if found is None:
+            return
+        if self.strict:
+            raise ProfileRangeError(f"{explain(found)}; measure there, or allow extrapolation")
+        name, value, _ = found
+        label = f"region {value}" if isinstance(value, str) else name
+        self.outside[label] += 1
+        if isinstance(value, int):
+            self._note_extreme(name, value)
 
     def _note_extreme(self, name: str, value: int) -> None:
         bounds = self.profile.ranges.bounds.get(name)

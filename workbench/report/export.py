@@ -35,7 +35,7 @@ def page(notebook: Notebook, about: Mapping[str, Any]) -> str:
     """The whole report."""
     first, *rest = [_cell(cell) for cell in notebook["cells"]] or [""]
     body = "\n".join([first, _lead(notebook), *rest, _footer(about)])
-    scripts = [_plotly(), DRAW] if any(True for _ in _charts(notebook)) else []
+    scripts = [plotly_source(), DRAW] if any(True for _ in _charts(notebook)) else []
     return shell(_title(notebook, about), body, scripts)
 
 
@@ -62,7 +62,7 @@ def source_hash(text: str) -> str:
 
 
 @cache
-def _plotly() -> str:
+def plotly_source() -> str:
     """The bundle that comes with the plotly package; its URLs are of map tiles, which the policy blocks."""
     text = (resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
     return text.replace("</script", "<\\/script")

@@ -1,0 +1,144 @@
+"""`workbench profile list`, `show`, `export`, `silicon`: what ships, by name, and what a watch counts on a grid."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.cli.main import main
+from workbench.profile.batch import Batch
+from workbench.profile.listing import best, decode_rows
+from workbench.profile.locate import given_path, profile_path, shipped
+from workbench.profile.model import Linear
+from workbench.profile.profile import Profile, Subject, read
+from workbench.profile.ranges import ProfileRangeError, Range, Ranges, RangeWatch
+from workbench.report.surface import surface_page
+
+NAME = "llama-3.1-8b-h100-tp1-bf16"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    main(["profile", *map(str, words)])
+    return capsys.readouterr().out
+
+
+def failed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(["profile", *map(str, words)])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_list_filters_and_shows_source_split_blocks_and_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(run(capsys, "list", "--model", "llama-3.1-70B", "--gpu", "h100", "--json"))["profiles"]
+    assert {row["split"] for row in rows} == {"TP2", "TP4", "TP8"}  # one H100 does not hold it
+    assert {row["source"] for row in rows} == {"silicon"}
+    assert all(row["kv_blocks"] and row["best"]["tok_per_s"] > 0 and row["thin"] for row in rows)
+    measured = json.loads(run(capsys, "list", "--source", "measured", "--json"))["profiles"]
+    assert measured
+    assert all(row["source"] == "measured" for row in measured)
+    assert any("iterations were measured" in text for row in measured for text in row["thin"])
+    text = run(capsys, "list", "--model", "8b", "--gpu", "l40s")
+    assert "llama-3.1-8b-l40s-tp8-bf16" in text
+    assert "Modelled, not measured" in text
+    assert "no profile that ships matches" in failed(capsys, "list", "--gpu", "abacus")
+
+
+def test_the_best_rate_is_within_what_fits() -> None:
+    profile = Profile(
+        source="measured", model=Linear(coefficients_fs={"step": 10**13}), kv_blocks=1000, rules={"max_num_seqs": 256},
+        ranges=Ranges(bounds={"decode_n": Range(low=1, high=512)}, regions={"decode": 1}),
+    )
+    assert (best(profile).decodes, best(profile).tok_per_s) == (15, 1500.0)  # 16,000 tokens of cache, 1,024 each
+    roomy = profile.model_copy(update={"kv_blocks": 10**6})
+    assert best(roomy).decodes == 256
+
+
+def test_shipped_names_are_found_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert given_path(NAME) == shipped()[NAME] == profile_path(NAME, tmp_path, "s.toml", "fleet.profile")
+    assert "did you mean" in failed(capsys, "show", "llama-3-1-8b-h100-tp1-bf16")
+    mine = tmp_path / "mine.json"
+    mine.write_text(shipped()[NAME].read_text())
+    assert read(given_path(str(mine))) == read(given_path(NAME))
+
+
+def test_show_says_where_it_is_thin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "show", NAME, "--html", tmp_path / "surface.html")
+    for part in ("silicon", "1 x h100_sxm, TP1", "KV blocks of 16", "aiconfigurator-core", "Where it is thin",
+                 "several prompts", "decode step, 64 sequences", "kernel times alone", "Decode time (ms)"):
+        assert part in text
+    page = (tmp_path / "surface.html").read_text()
+    assert '"type": "surface"' in page
+    assert "default-src 'none'" in page
+    assert "Source: silicon" in page
+
+
+def test_a_hostile_name_stays_text() -> None:
+    evil = "<script>alert(1)</script>"
+    profile = read(shipped()[NAME]).model_copy(update={"subject": Subject(model=evil), "thin": (evil,)})
+    assert evil not in surface_page(profile)
+
+
+def test_compare_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(run(capsys, "compare", NAME, "llama-3.1-8b-h200-tp1-bf16", "--json"))
+    ratios = {item["name"]: item["ratio"] for item in found["figures"]}
+    assert ratios["decode step, 256 sequences"] < 1  # more memory bandwidth
+    run(capsys, "export", NAME, "--out", tmp_path / "grid")
+    with (tmp_path / "grid" / "decode.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    profile = read(shipped()[NAME])
+    for row in rows[::17]:
+        n, ctx = int(row["decode_n"]), int(row["ctx_tok"])
+        assert float(row["decode_ms"]) == pytest.approx(profile.iteration_ns(Batch((), n, n * ctx, ctx, ctx)) / 1e6)
+        assert row["source"] == "silicon"
+    assert (tmp_path / "grid" / "prefill.csv").read_text().count("\n") > 20
+    assert "is there already" in failed(capsys, "export", NAME, "--out", tmp_path / "grid")
+
+
+def test_silicon_writes_a_profile_and_refuses_what_does_not_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["silicon", "--model", "meta-llama/Llama-3.1-8B", "--gpu", "a100"]
+    printed = json.loads(run(capsys, *words, "--kv-type", "bf16", "--out", tmp_path / "p.json", "--json"))
+    assert read(tmp_path / "p.json").sha256 == printed["sha256"]
+    assert "known there: bf16" in failed(capsys, *words, "--quant", "fp8", "--out", tmp_path / "q.json")
+    assert not (tmp_path / "q.json").exists()
+
+
+grids = st.sampled_from([NAME, "qwen3-32b-l40s-tp4-fp8"])
+
+
+@given(name=grids, n=st.integers(1, 300), ctx=st.integers(1, 9000), k=st.integers(1, 300))
+def test_a_profile_and_its_watch_tell_the_same_decode_times(name: str, n: int, ctx: int, k: int) -> None:
+    profile = read(shipped()[name])
+    watch = RangeWatch(profile)
+    singly = [profile.iteration_ns(Batch((), n, n * (ctx + i), ctx + i, ctx + i)) for i in range(k)]
+    assert profile.decode_times_ns(n, n * ctx, ctx, ctx, k).tolist() == singly
+    line = watch.decode_line(n, n * ctx, ctx, ctx)
+    assert line is not None
+    assert line.times_ns(min(k, line.steps)).tolist() == singly[:line.steps]
+    assert watch.lockstep_ns((Batch((), n, n * ctx, ctx, ctx), Batch())) == singly[0]
+
+
+def test_a_watched_line_ends_where_the_range_does() -> None:
+    profile = Profile(
+        source="measured", model=Linear(coefficients_fs={"step": 10**12}),
+        ranges=Ranges(bounds={"decode_n": Range(low=1, high=8), "decode_ctx_sum_tok": Range(low=1, high=100),
+                              "ubatch_n": Range(low=1, high=1)}, regions={"decode": 1}),
+    )
+    watch = RangeWatch(profile, strict=True)
+    line = watch.decode_line(4, 90, 30, 20)
+    assert line is not None
+    assert line.steps == 3  # 90, 94, 98; 102 is outside
+    with pytest.raises(ProfileRangeError, match="decode_ctx_sum_tok 102"):
+        watch.decode_line(4, 102, 33, 23)
+    counting = RangeWatch(profile)
+    counting.decode_line(4, 102, 33, 23)
+    counting.decode_times_ns(4, 90, 30, 20, 5)
+    assert (counting.asked, dict(counting.outside)) == (2, {"decode_ctx_sum_tok": 1})
+    assert np.array_equal(counting.decode_times_ns(4, 90, 30, 20, 2), [1_000_000, 1_000_000])
+    assert decode_rows(profile, (4,), (30,))[0]["inside"] is False
