@@ -1,0 +1,224 @@
+"""What a measured vLLM run says of itself: its requests, its limits, how it was spread, its link and memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import Failure, UsageError
+
+NS_PER_S = 1_000_000_000
+LATEST_S = 86_400.0  # a queue of more than a day is two clocks, not a queue
+ASYNC_SINCE = (0, 14)  # vLLM schedules a step ahead by default from this version on
+MOST_GRAPH_TOK = 512  # vLLM captures graphs up to min(2 max_num_seqs, this) tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One request as measured, in seconds on the engine's clock."""
+
+    request_id: str
+    input_tok: int
+    output_tok: int
+    queued_s: float  # when the engine took it in
+    first_s: float
+    last_s: float
+    sent_s: float  # when the client sent it, moved to the engine's clock
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How the engine was started. `ranks`: data-parallel engines that step together; `replicas`: independent ones."""
+
+    tp: int = 1
+    ranks: int = 1
+    replicas: int = 1
+    expert_parallel: bool = False
+    max_num_seqs: int = 128
+    max_num_batched_tokens: int = 2048
+    max_model_len_tok: int | None = None
+    block_tok: int = 16
+    kv_type: str = "auto"
+    prefix_caching: bool = True
+    async_scheduling: bool = True
+    graph_tok: int = 256
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`config` is config.json, `meta` is meta.json; empty where there is none."""
+
+    served: tuple[Served, ...]
+    left_out: int
+    limits: Limits
+    config: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    timeseries: Path | None = None
+
+
+def read_measured(path: Path, asked: Mapping[str, Any] | None = None, *, moe: bool = False) -> Measured:
+    """A folder with `config.json` and `vllm/{meta.json,requests.jsonl}`, or a request log (JSON lines) alone.
+
+    `asked` are limits given by hand; they count where the run does not state them.
+    """
+    folder = path if path.is_dir() else path.parent
+    inner = folder / "vllm" if (folder / "vllm").is_dir() else folder
+    requests = inner / "requests.jsonl" if path.is_dir() else path
+    if not requests.is_file():
+        raise UsageError(f"{path}: no such run; name a folder that holds vllm/requests.jsonl, or a request log")
+    meta = _object(inner / "meta.json")
+    config = _object(folder / "config.json")
+    served, left_out = read_requests(requests)
+    timeseries = inner / "timeseries.csv"
+    return Measured(served, left_out, _limits(config, meta, asked or {}, moe=moe), config, meta,
+                    timeseries if timeseries.is_file() else None)
+
+
+def read_requests(path: Path) -> tuple[tuple[Served, ...], int]:
+    """The requests that ended well, and how many others there were.
+
+    `queued_ts`, `first_token_ts` and `last_token_ts` are one clock, `arrival_time` may be another: the fastest
+    hand-over shows by how much they differ. Without `queued_ts` a request counts from its `arrival_time`.
+    """
+    rows: list[tuple[str, int, int, float | None, float, float, float | None]] = []
+    left_out = 0
+    for number, row in json_lines(path):
+        if row.get("first_token_ts") is None or row.get("last_token_ts") is None or row.get("error"):
+            left_out += 1
+            continue
+        first_s, last_s = _seconds(path, number, row, "first_token_ts"), _seconds(path, number, row, "last_token_ts")
+        queued = None if row.get("queued_ts") is None else _seconds(path, number, row, "queued_ts")
+        sent = None if row.get("arrival_time") is None else _seconds(path, number, row, "arrival_time")
+        start = queued if queued is not None else sent
+        if start is None or not start <= first_s <= last_s or last_s - start > LATEST_S:
+            raise Failure(f"{path.name}: line {number}: queued_ts, first_token_ts and last_token_ts are not in order; "
+                          "they must be seconds on one clock")
+        rows.append((str(row.get("request_id", number)), whole(path, number, row, "input_toks"),
+                     whole(path, number, row, "output_toks"), queued, first_s, last_s, sent))
+    if not rows:
+        raise Failure(f"{path.name}: no request of it has its times; there is nothing to compare")
+    offsets = [queued - sent for *_, queued, _, _, sent in rows if queued is not None and sent is not None]
+    usable = len(offsets) == len(rows) and max(offsets) - min(offsets) <= LATEST_S
+    offset_s = min(offsets) if usable else 0.0
+    found = [
+        Served(name, inputs, outputs, queued if queued is not None else float(sent or 0.0), first, last,
+               sent + offset_s if sent is not None and (usable or queued is None) else float(queued or 0.0))
+        for name, inputs, outputs, queued, first, last, sent in rows
+    ]
+    return tuple(found), left_out
+
+
+def json_lines(path: Path) -> Sequence[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each line."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{path.name}: cannot be read as text: {error}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise Failure(f"{path.name}: line {number}: not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise Failure(f"{path.name}: line {number}: not a JSON object")
+        found.append((number, row))
+    return found
+
+
+def whole(path: Path, line: int, row: Mapping[str, Any], key: str) -> int:
+    value = row.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Failure(f"{path.name}: line {line}: {key} is {value!r}; it must be a whole number of at least 1")
+    return value
+
+
+def _seconds(path: Path, line: int, row: Mapping[str, Any], key: str) -> float:
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        raise Failure(f"{path.name}: line {line}: {key} is {value!r}; it must be a time in seconds")
+    return float(value)
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    found = files.read_json(path)
+    if not isinstance(found, dict):
+        raise Failure(f"{path.name}: not a JSON object")
+    return found
+
+
+def _limits(config: Mapping[str, Any], meta: Mapping[str, Any], asked: Mapping[str, Any], *, moe: bool) -> Limits:
+    """From meta.json's `engine_kwargs`, what the engine resolved, and config.json's instances; vLLM's defaults else."""
+    kwargs = _inner(meta, "engine_kwargs")
+    scheduler, compiled = _resolved(meta, "scheduler_config"), _resolved(meta, "compilation_config")
+    cache = _resolved(meta, "cache_config")
+    parts = instances(config)
+    roles = {str(part["pd_type"]) for part in parts if part.get("pd_type")}
+    if roles:
+        raise UsageError(f"config.json: pd_type {', '.join(sorted(roles))}: disaggregated runs are not validated here")
+    grouped = len({part.get("dp_group") for part in parts}) == 1 and bool(parts) and parts[0].get("dp_group")
+    tp = _first(kwargs.get("tensor_parallel_size"), *[part.get("tp_size") for part in parts[:1]], asked.get("tp"), 1)
+    dp = _first(kwargs.get("data_parallel_size"), len(parts) if parts else None, asked.get("dp"), 1)
+    if parts and dp == 1 and len(parts) > 1:
+        dp = len(parts)
+    experts = bool(kwargs.get("enable_expert_parallel", asked.get("expert_parallel", False)))
+    experts = experts or (bool(grouped) and any(int(part.get("ep_size") or 1) > 1 for part in parts))
+    seqs = _first(scheduler.get("max_num_seqs"), kwargs.get("max_num_seqs"), asked.get("max_num_seqs"), 128)
+    version = str(meta.get("vllm_version") or asked.get("version") or "")
+    return Limits(
+        tp=tp, ranks=dp if moe else 1, replicas=1 if moe else dp, expert_parallel=moe and experts, max_num_seqs=seqs,
+        max_num_batched_tokens=_first(scheduler.get("max_num_batched_tokens"), kwargs.get("max_num_batched_tokens"),
+                                      asked.get("max_num_batched_tokens"), 2048),
+        max_model_len_tok=_first(kwargs.get("max_model_len"), _resolved(meta, "model_config").get("max_model_len"), 0)
+        or None,
+        block_tok=_first(_inner(meta, "kv_cache").get("block_size"), cache.get("block_size"), kwargs.get("block_size"),
+                         16),
+        kv_type=str(kwargs.get("kv_cache_dtype") or "auto"),
+        prefix_caching=_flag(cache.get("enable_prefix_caching"), kwargs.get("enable_prefix_caching"), True),
+        async_scheduling=_flag(scheduler.get("async_scheduling"), kwargs.get("async_scheduling"),
+                               _version(version) >= ASYNC_SINCE),
+        graph_tok=0 if kwargs.get("enforce_eager") else _first(compiled.get("max_cudagraph_capture_size"),
+                                                               min(2 * seqs, MOST_GRAPH_TOK)),
+        version=version,
+    )
+
+
+def instances(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every instance of every node of config.json."""
+    nodes = config.get("nodes")
+    found = [part for node in nodes if isinstance(node, dict) for part in node.get("instances") or ()
+             ] if isinstance(nodes, list) else []
+    return [part for part in found if isinstance(part, dict)]
+
+
+def _inner(meta: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = meta.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _resolved(meta: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return _inner(_inner(meta, "resolved_config"), key)
+
+
+def _first(*values: Any) -> int:
+    """The first that is stated as a whole number."""
+    return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), 0)
+
+
+def _flag(*values: Any) -> bool:
+    return next((value for value in values if isinstance(value, bool)), False)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """(0, 19) of "0.19.0"; an unknown one counts as new."""
+    parts = text.split(".")[:2]
+    return tuple(int(part) for part in parts) if len(parts) == 2 and all(part.isdigit() for part in parts) else (99,)
