@@ -14,7 +14,7 @@ from workbench.paths import datasets
 TABLE = datasets() / "hardware" / "accelerators.csv"
 LADDER = ("L40S", "A100-40GB", "A100-80GB", "A100-80GB-PCIe", "H100-SXM", "H100-PCIe", "H200", "B200", "RTX3060",
           "RTX3090", "RTX4090", "RTXPRO6000", "L4", "A10", "MI300X", "TPU-v4", "TPU-v5e", "TPU-v5p", "TPU-v6e",
-          "M1-Pro", "M2-Ultra", "M3-Max", "M4-Max", "CPU-8core-DDR5")
+          "M1-Pro", "M1-Max", "M2-Ultra", "M3-Max", "M4-Max", "CPU-8core-DDR5")
 
 
 def altered(folder: Path, **change: str) -> Path:

@@ -149,7 +149,5 @@ def _show(profile: "Profile", target: Path, as_json: bool) -> None:
     from workbench.profile.figures import as_json as content
 
     note(f"wrote {shown(target)}")
-    for sentence in profile.thin:
-        note(f"thin: {sentence}")
     value: dict[str, Any] = {**content(profile), "out": shown(target)}
     emit(value, as_json, lambda: profile_tables(profile))
