@@ -1,7 +1,7 @@
 """One limit or a hierarchy of them: all admit, or nobody is charged. Reserve, then commit or refund."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
@@ -29,10 +29,10 @@ class Level:
     meter: Meter
     by: str = ""
     counts: Literal["amount", "requests"] = "amount"
+    key_name: str = field(init=False)
 
-    @property
-    def key_name(self) -> str:
-        return self.by or self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_name", self.by or self.name)  # once, not at every ask
 
     def share(self, amount: int) -> int:
         return amount if self.counts == "amount" else 1
@@ -58,7 +58,7 @@ class Limits:
     def ask(self, now_ns: int, keys: Keys, amount: int = 1) -> Answer:
         self._tick(now_ns)
         whole("amount", amount)
-        charges = list(self._charges(keys, amount))
+        charges = self._charges(keys, amount)
         answer = worst([(level, n, level.meter.look(now_ns, key, n)) for level, key, n in charges])
         if answer.admitted:
             for level, key, n in charges:
@@ -102,10 +102,9 @@ class Limits:
         for level in self.levels:
             level.meter.purge(now_ns)
 
-    def _charges(self, keys: Keys, amount: int) -> Iterator[tuple[Level, str, int]]:
+    def _charges(self, keys: Keys, amount: int) -> list[tuple[Level, str, int]]:
         by_name = keys_by_name(keys, self._key_names)
-        for level in self.levels:
-            yield level, by_name[level.key_name], level.share(amount)
+        return [(level, by_name[level.key_name], level.share(amount)) for level in self.levels]
 
     def _tick(self, now_ns: int) -> None:
         if now_ns < self._now_ns:
@@ -133,6 +132,9 @@ def worst(answers: Sequence[tuple[Level, int, Answer]]) -> Answer:
 
     The longest wait is exact: no meter refuses again later what it would admit earlier, if nobody comes.
     """
+    if len(answers) == 1:
+        level, _, answer = answers[0]
+        return answer if answer.admitted else answer._replace(level=level.name)
     refused = [(level, answer) for level, _, answer in answers if not answer.admitted]
     if not refused:
         return Answer(True, 0, _remaining(answers, admitted=True))
@@ -144,21 +146,21 @@ def worst(answers: Sequence[tuple[Level, int, Answer]]) -> Answer:
 def _remaining(answers: Sequence[tuple[Level, int, Answer]], admitted: bool) -> int:
     """What all levels together would admit now: in requests if they count nothing else. A meter that admitted in
     vain (another refused) has answered as if it had been charged."""
-    left = [(level.counts, answer.remaining + (0 if admitted or not answer.admitted else n))
-            for level, n, answer in answers]
-    if any(n == 0 for _, n in left):
-        return 0
-    return min([n for counts, n in left if counts == "amount"] or [n for _, n in left])
+    amounts, requests = list[int](), list[int]()
+    for level, n, answer in answers:
+        left = answer.remaining if admitted or not answer.admitted else answer.remaining + n
+        (amounts if level.counts == "amount" else requests).append(left)
+    return 0 if 0 in requests else min(amounts or requests)
 
 
-def keys_by_name(keys: Keys, names: set[str]) -> dict[str, str]:
+def keys_by_name(keys: Keys, names: set[str]) -> Mapping[str, str]:
     """One key for each name; raises UnknownLevel, with a suggestion."""
     if isinstance(keys, str):
         if len(names) > 1:
             raise UnknownLevel(f"key {keys!r}: say for which level; known: {', '.join(sorted(names))}")
         return dict.fromkeys(names, keys)
     if keys.keys() == names:
-        return dict(keys)
+        return keys
     for name in keys:
         if name not in names:
             near = get_close_matches(name, names, n=1)
