@@ -142,6 +142,7 @@ def test_layers_without_experts_are_counted(tmp_path: Path) -> None:
     ({"vocab_size": None}, "vocab_size: is missing"), ({"model_type": "mamba"}, "'mamba' is not read"),
     ({"kv_lora_rank": 512}, "kv_lora_rank"), ({"num_experts": 8, "num_experts_per_tok": 9}, "no mixture"),
     ({"num_hidden_layers": "32"}, "'32' is no size"),
+    ({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3}, "is no list"),
 ])
 def test_a_config_of_another_kind_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:

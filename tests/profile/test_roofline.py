@@ -17,6 +17,7 @@ from workbench.profile import roofline
 from workbench.profile.batch import Batch
 from workbench.profile.profile import SHIPPED_MAX_BYTES, read
 from workbench.profile.roofline import Efficiency, Roofline
+from workbench.profile.roofline_profile import profile as make
 
 H100, LLAMA_8B = accelerators.find("H100"), architecture.find("Llama-3.1-8B")
 MOE = architecture.find("Qwen3-30B-A3B")
@@ -91,7 +92,7 @@ def test_more_work_never_takes_less_time(tokens: int, more: int, past: int, n: i
     ("RTX 4090", "Llama-3.1-8B", "awq", 1), ("B200", "Llama-3.1-405B", "fp8", 8), ("A100", "Mixtral-8x7B", "bf16", 2),
 ])
 def test_every_kind_of_accelerator_gives_a_profile_that_ships(name: str, model: str, quant: str, tp: int) -> None:
-    found = roofline.profile(accelerators.find(name), architecture.find(model), quant, tp=tp)
+    found = make(accelerators.find(name), architecture.find(model), quant, tp=tp)
     assert (found.source, found.subject.gpus, found.parallel.tp) == ("roofline", tp, tp)
     assert found.kv_blocks
     assert len(found.to_json().encode()) < SHIPPED_MAX_BYTES
@@ -109,7 +110,7 @@ def test_the_rules_simulate() -> None:
     from sims.run import simulate
     from workbench.runlog.schema import Planned
 
-    found = roofline.profile(accelerators.find("L40S"), LLAMA_8B, "fp8")
+    found = make(accelerators.find("L40S"), LLAMA_8B, "fp8")
     schedule = [Planned(f"r{i}", i * 10**8, asked_prompt_tok=300, asked_output_tok=20) for i in range(5)]
     table = simulate(schedule, found, from_facts(found.rules), keep_journal=False).log.table
     assert table["outcome"].to_pylist() == ["ok"] * 5
@@ -117,9 +118,9 @@ def test_the_rules_simulate() -> None:
 
 def test_what_does_not_fit_or_link_is_refused() -> None:
     with pytest.raises(Failure, match="does not fit"):
-        roofline.profile(accelerators.find("L4"), architecture.find("Llama-3.1-70B"))
+        make(accelerators.find("L4"), architecture.find("Llama-3.1-70B"))
     with pytest.raises(UsageError, match="--tp 1"):
-        roofline.profile(accelerators.find("M2-Ultra"), LLAMA_8B, tp=2)
+        make(accelerators.find("M2-Ultra"), LLAMA_8B, tp=2)
 
 
 @pytest.mark.parametrize(("given", "message"), [
@@ -144,7 +145,7 @@ def test_against_measured_kernels() -> None:
     for path in sorted((datasets() / "profiles" / "silicon").glob("*-tp1-bf16.json")):
         silicon = read(path)
         chip, model = accelerators.find(silicon.subject.gpu), architecture.find(silicon.subject.model)
-        ours = roofline.profile(chip, model, "bf16")
+        ours = make(chip, model, "bf16")
         for n in (1, 8, 32, 128):
             batch = Batch((), n, n * 1024, 1024, 1024)
             decode[silicon.subject.gpu].append(abs(ours.iteration_ns(batch) / silicon.iteration_ns(batch) - 1))
@@ -164,7 +165,7 @@ def test_against_all_profiles_that_ship() -> None:
         silicon = read(path)
         chip, model = accelerators.find(silicon.subject.gpu), architecture.find(silicon.subject.model)
         split = silicon.parallel
-        ours = roofline.profile(chip, model, silicon.subject.quant, tp=split.tp, ep=split.ep)
+        ours = make(chip, model, silicon.subject.quant, tp=split.tp, ep=split.ep)
         for n in (1, 8, 32, 128):
             batch = Batch((), n, n * 1024, 1024, 1024)
             errors["decode"].append(ours.iteration_ns(batch) / silicon.iteration_ns(batch) - 1)
@@ -188,7 +189,7 @@ APPLE = {
 def test_against_apple(key: tuple[str, str, str], measured: tuple[float, float | None, float, float | None]) -> None:
     name, model, quant = key
     prompt_tok_per_s, decode_tok_per_s, prompt_ratio, decode_ratio = measured
-    found = roofline.profile(accelerators.find(name), architecture.find(model), quant)
+    found = make(accelerators.find(name), architecture.find(model), quant)
     rate = 512e9 / found.iteration_ns(Batch(((512, 0),)))
     assert rate / prompt_tok_per_s == pytest.approx(prompt_ratio, abs=0.01)
     if decode_tok_per_s and decode_ratio:

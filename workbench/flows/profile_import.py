@@ -9,7 +9,7 @@ from workbench.hardware.architecture import Architecture
 from workbench.hardware.memory import kv_blocks
 from workbench.hardware.model_config import from_config
 from workbench.paths import shown
-from workbench.profile import llama_bench, roofline, splitwise
+from workbench.profile import llama_bench, roofline, roofline_profile, splitwise
 from workbench.profile.kernels.link import Link
 from workbench.profile.kernels.load import load as load_kernels
 from workbench.profile.profile import Profile, write
@@ -31,7 +31,7 @@ def from_roofline(
     """Computed and written to `out`; `efficiency` replaces some of the assumed fractions and times."""
     chip = accelerators.find(accelerator)
     effort = roofline.assumed(chip).given(_checked(efficiency or {}))
-    found = roofline.profile(chip, architecture_of(model), quant, tp=tp, ep=ep, kv_type=kv_type,
+    found = roofline_profile.profile(chip, architecture_of(model), quant, tp=tp, ep=ep, kv_type=kv_type,
                              utilisation=utilisation, efficiency=effort)
     return _written(found, out)
 

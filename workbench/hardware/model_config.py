@@ -9,8 +9,9 @@ from workbench.errors import UsageError
 from workbench.hardware.architecture import KINDS, Architecture, checked
 
 LARGEST = 1 << 24  # of any size: keeps every product small where a file lies
+MOST_LAYERS = 4096
 # Keys of models whose cache or layers are of another kind; their bytes would be wrong.
-FOREIGN = ("kv_lora_rank", "ssm_state_size", "mamba_d_state", "linear_num_key_heads", "layer_types_linear")
+FOREIGN = ("kv_lora_rank", "ssm_state_size", "mamba_d_state", "linear_num_key_heads")
 
 
 def from_config(path: Path) -> Architecture:
@@ -33,7 +34,7 @@ def from_mapping(raw: Mapping[str, Any], file: str, name: str) -> Architecture:
     if kind not in KINDS:
         raise UsageError(f"{file}: model_type: {kind!r} is not read here; there are {', '.join(KINDS)}")
     hidden, heads = _size(values, file, "hidden_size"), _size(values, file, "num_attention_heads")
-    layers = _size(values, file, "num_hidden_layers")
+    layers = _size(values, file, "num_hidden_layers", most=MOST_LAYERS)
     experts = _size(values, file, "num_local_experts", "num_experts", "n_routed_experts", default=0)
     ff = _size(values, file, "intermediate_size")
     found = Architecture(
@@ -57,11 +58,15 @@ def from_mapping(raw: Mapping[str, Any], file: str, name: str) -> Architecture:
 def _dense_layers(values: Mapping[str, Any], layers: int, file: str) -> int:
     """Layers without experts: the listed ones, and those that the step leaves out."""
     step = _size(values, file, "decoder_sparse_step", default=1)
-    listed = values.get("mlp_only_layers") or ()
+    listed = values.get("mlp_only_layers") or []
+    if not isinstance(listed, list):
+        raise UsageError(f"{file}: mlp_only_layers: {listed!r} is no list; the file is damaged or of another kind")
     return sum(layer in listed or (layer + 1) % step != 0 for layer in range(layers))
 
 
-def _size(values: Mapping[str, Any], file: str, *keys: str, default: int | None = None) -> int:
+def _size(
+    values: Mapping[str, Any], file: str, *keys: str, default: int | None = None, most: int = LARGEST
+) -> int:
     """The first of `keys` that is there; a default of 0 allows 0."""
     key = next((key for key in keys if values.get(key) is not None), None)
     if key is None:
@@ -70,6 +75,6 @@ def _size(values: Mapping[str, Any], file: str, *keys: str, default: int | None 
         return default
     value = values[key]
     least = 0 if default == 0 else 1
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"{file}: {key}: {value!r} is no size; the file is damaged or of another kind")
     return value

@@ -1,7 +1,6 @@
 """What every import says of itself: the file, its hash, how many rows counted, what was left out and why."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,3 @@ def opened(path: Path) -> tuple[str, Origin]:
         return raw.decode("utf-8"), Origin(path.name, hashlib.sha256(raw).hexdigest())
     except UnicodeDecodeError as error:
         raise UsageError(f"{path.name}: not text in UTF-8: {error}") from error
-
-
-def distinct(rows: list[Mapping[str, str]], keys: tuple[str, ...]) -> dict[str, list[str]]:
-    """The values of the keys that are not the same in all rows."""
-    found = {key: list(dict.fromkeys(row.get(key, "") for row in rows)) for key in keys}
-    return {key: values for key, values in found.items() if len(values) > 1}

@@ -7,6 +7,7 @@ tokenising, sampling or HTTP.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +42,19 @@ def load(paths: Sequence[Path], *, where: Mapping[str, str] | None = None, model
                 origin.leave_out("not chosen by --where")
         origins.append(origin)
     _one_setup([row for _, _, row in chosen], where)
-    prompts: list[PromptPoint] = []
-    decodes: list[DecodePoint] = []
-    both: list[tuple[PromptPoint, DecodePoint, float]] = []
+    points = Points()
     for origin, line, row in chosen:
         origin.rows += 1
-        (_batched if BATCHED in row else _single)(line, row, prompts, decodes, both)
-    fitted = fit(prompts, decodes)
+        (_batched if BATCHED in row else _single)(line, row, points)
+    fitted = fit(points.prompts, points.decodes)
     facts: dict[str, str] = {}
     for _, _, row in chosen:
         facts |= {key: _name(value) for key, value in row.items() if key in (*SETUP, *_SHOWN) and value}
-    checks = {"prompt_then_decode": near([(ns, _whole(fitted, p, d)) for p, d, ns in both])} if both else {}
-    widest = max(d.decodes for d in decodes)
+    whole = [(ns, _whole(fitted, p, d)) for p, d, ns in points.both]
+    checks = {"prompt_then_decode": near(whole)} if whole else {}
     return Profile(
         source="imported", subject=_subject(facts, model, quant, hardware), model=fitted.grid, ranges=fitted.ranges,
-        rules=_rules(facts, widest, decodes), thin=(*fitted.thin, "prompts beside decodes were not measured"),
+        rules=_rules(facts, points.decodes), thin=(*fitted.thin, "prompts beside decodes were not measured"),
         provenance={"imported": {
             "dataset": "llama-bench or llama-batched-bench output", "files": [item.as_json() for item in origins],
             "setup": facts, "reproduces": fitted.reproduces, "held_out": checks,
@@ -66,31 +65,40 @@ def load(paths: Sequence[Path], *, where: Mapping[str, str] | None = None, model
 _SHOWN = ("build_commit", "build_number", "model_size", "model_n_params", "size", "params", "test_time")
 
 
-def _single(line: Line, row: Mapping[str, str], prompts: list[PromptPoint], decodes: list[DecodePoint],
-            both: list[tuple[PromptPoint, DecodePoint, float]]) -> None:
+@dataclass(slots=True)
+class Points:
+    """What the rows measured; `both` are prompts followed by tokens, with the time of the two together in ns."""
+
+    prompts: list[PromptPoint] = field(default_factory=list)
+    decodes: list[DecodePoint] = field(default_factory=list)
+    both: list[tuple[PromptPoint, DecodePoint, float]] = field(default_factory=list)
+
+
+def _single(line: Line, row: Mapping[str, str], points: Points) -> None:
     """One row of llama-bench: pp (a prompt), tg (one sequence), or pg (one after the other: kept as a check)."""
     new, made, past = (line.whole(key, 0) for key in ("n_prompt", "n_gen", "n_depth"))
     total_ns = line.positive("avg_ns")
     n = max(1, int(row.get("samples_n", "1")))
     if new and made:
-        both.append((PromptPoint(1, new, past, 0.0), DecodePoint(1, past + new, past + new + made, 0.0), total_ns))
+        parts = PromptPoint(1, new, past, 0.0), DecodePoint(1, past + new, past + new + made, 0.0)
+        points.both.append((*parts, total_ns))
     elif new:
-        prompts.append(PromptPoint(1, new, past, total_ns, n))
+        points.prompts.append(PromptPoint(1, new, past, total_ns, n))
     elif made:
-        decodes.append(DecodePoint(1, past, past + made, total_ns / made, n))
+        points.decodes.append(DecodePoint(1, past, past + made, total_ns / made, n))
     else:
         raise line.error("n_prompt", "and n_gen are both 0: nothing was measured; leave the row out")
 
 
-def _batched(line: Line, row: Mapping[str, str], prompts: list[PromptPoint], decodes: list[DecodePoint],
-             both: list[tuple[PromptPoint, DecodePoint, float]]) -> None:  # noqa: ARG001 - one signature for both
+def _batched(line: Line, row: Mapping[str, str], points: Points) -> None:
     """One row of llama-batched-bench: B prompts (one, where it is shared), then B sequences together."""
     new, made, sequences = line.whole("pp", 0), line.whole("tg", 0), line.whole("pl")
     if new:
         pieces = 1 if row.get("is_pp_shared", "0") not in ("0", "false", "False") else sequences
-        prompts.append(PromptPoint(pieces, new, 0, line.positive("t_pp") * NS_PER_S))
+        points.prompts.append(PromptPoint(pieces, new, 0, line.positive("t_pp") * NS_PER_S))
     if made:
-        decodes.append(DecodePoint(sequences, new, new + made, line.positive("t_tg") * NS_PER_S / made))
+        each_ns = line.positive("t_tg") * NS_PER_S / made
+        points.decodes.append(DecodePoint(sequences, new, new + made, each_ns))
 
 
 def _whole(fitted: Fitted, prompt: PromptPoint, decode: DecodePoint) -> int:
@@ -133,8 +141,9 @@ def _subject(facts: Mapping[str, str], model: str, quant: str, hardware: str) ->
     )
 
 
-def _rules(facts: Mapping[str, str], widest: int, decodes: list[DecodePoint]) -> dict[str, Any]:
+def _rules(facts: Mapping[str, str], decodes: list[DecodePoint]) -> dict[str, Any]:
     """The server as it would be started in this set-up: a slot per sequence that was measured together."""
+    widest = max(d.decodes for d in decodes)
     batch, ubatch = (int(facts[key]) if facts.get(key, "").isdigit() else 512 for key in ("n_batch", "n_ubatch"))
     context = max(4096, *(d.high_tok for d in decodes))
     return {"engine": "llama.cpp", "slots": widest, "n_batch": max(batch, widest), "n_ubatch": max(1, ubatch),
