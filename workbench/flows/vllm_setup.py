@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import UsageError
-from workbench.flows.vllm_run import NS_PER_S, Measured, instances
+from workbench.flows.vllm_limits import instances
+from workbench.flows.vllm_run import NS_PER_S, Measured
 from workbench.hardware import accelerators
 from workbench.hardware.accelerators import GIB
 from workbench.hardware.architecture import Architecture
@@ -53,7 +54,8 @@ def _derived(run: Measured, architecture: Architecture, quant: str, gpu: str, kw
     """Where config.json states another share of the memory than the engine was started with, it is the share that
     weights and KV cache had in that run; else activations and runtime are taken off as vLLM does."""
     limits = run.limits
-    memory = next((part.get("npu_mem") for part in instances(run.config) if isinstance(part.get("npu_mem"), dict)), {})
+    memory: Mapping[str, Any] = next(
+        (part["npu_mem"] for part in instances(run.config) if isinstance(part.get("npu_mem"), dict)), {})
     asked = kwargs.get("gpu_memory_utilization")
     started = float(asked) if isinstance(asked, int | float) else UTILISATION
     share, size = memory.get("mem_util"), memory.get("mem_size")
@@ -88,3 +90,8 @@ def find_link(run: Measured, gpu: str) -> tuple[Link | None, str]:
     basis = (f"{'config.json' if said else 'datasheet'}: {bytes_per_s / 1e9:g} GB/s; "
              f"{'config.json' if isinstance(latency, int | float) else 'assumed'}: {latency_ns / NS_PER_S * 1e6:g} us")
     return Link(bytes_per_s=bytes_per_s, latency_ns=latency_ns), basis
+
+
+def gpu_of(run: Measured, perf_gpu: str) -> str:
+    """The accelerator that config.json names, else the one of the kernel tables."""
+    return next((str(part["hardware"]) for part in instances(run.config) if part.get("hardware")), perf_gpu)

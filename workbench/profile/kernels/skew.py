@@ -31,9 +31,8 @@ class Skew(Settings):
         chunks, ns, rates, bigs, pasts, cells = self._index
         if not cells:
             return self.default
-        rate = 100 * (mean_tok - min_tok)  # in % of the spread: integers, so no machine rounds differently
-        spread = max_tok - min_tok
-        at_rate = next((i for i, bound in enumerate(rates) if rate <= bound * spread), len(rates) - 1)
+        spread = max_tok - min_tok  # the rate is in % of it, rounded up: whole numbers, so no machine rounds differently
+        at_rate = _upper(rates, -(-100 * (mean_tok - min_tok) // spread))
         place = (_nearest(chunks, chunk_tok), _upper(ns, decode_n), at_rate, _upper(bigs, max_tok),
                  _upper(pasts, past_tok))
         return cells.get(place, self.default)
