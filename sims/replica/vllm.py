@@ -21,20 +21,12 @@ class _Step:
         self.pieces: list[Piece] = []
         self.preempted: list[Job] = []
 
-    def add(self, job: Job, new: int) -> None:
-        self.budget -= new
-        if job.decoding:
-            self.decodes.append(job)
-            self.drafts.append(new - 1)
-        else:
-            self.pieces.append(Piece.of(job, new, first=False))
-
     def withdraw(self, victim: Job) -> None:
         """It was to run in this step already; only where the order is by priority."""
         for at, job in enumerate(self.decodes):
             if job is victim:
                 del self.decodes[at]
-                self.budget += 1 + self.drafts.pop(at)
+                self.budget += 1 + (self.drafts.pop(at) if self.drafts else 0)
                 return
         for piece in self.pieces:
             if piece.job is victim:
@@ -132,21 +124,25 @@ class VllmBatcher:
             self._lost += step.preempted
             decodes, pieces = step.decodes, step.pieces
             if decodes or pieces:
-                drafts = step.drafts if self.rules.draft_tok else ()
                 lost, self._lost = self._lost, []
-                return Plan(decodes, pieces, batch_of(decodes, pieces, drafts), lost, drafts, loaded)
+                return Plan(decodes, pieces, batch_of(decodes, pieces, step.drafts), lost, step.drafts, loaded)
             if not step.preempted:
                 return None
 
     def _continue(self, step: "_Step") -> None:
         """Who runs already, as far as the budget goes."""
-        turn, grow = 0, self.kv.grow
+        turn, grow, block_tok, drafting = 0, self.kv.grow, self.rules.block_tok, self.rules.draft_tok > 0
         while turn < len(self._running) and step.budget:
             job = self._running[turn]
             turn += 1
-            if job.finished:  # its last token is being computed (async scheduling)
+            if job.out_tok >= job.request.output_tok:  # its last token is being computed (async scheduling)
                 continue
-            new = self._decode_tok(job, step.budget) if job.decoding else min(step.budget, job.target_tok - job.kv_tok)
+            decoding = job.kv_tok >= job.target_tok
+            if decoding and not drafting and job.kv_tok % block_tok:  # one token, and its last block has room
+                step.decodes.append(job)
+                step.budget -= 1
+                continue
+            new = self._decode_tok(job, step.budget) if decoding else min(step.budget, job.target_tok - job.kv_tok)
             while not grow(job, job.kv_tok + new):
                 victim = self._victim()
                 if self._running.index(victim) < turn:
@@ -156,7 +152,13 @@ class VllmBatcher:
                 step.preempted.append(victim)
                 if victim is job:
                     return
-            step.add(job, new)
+            step.budget -= new
+            if not decoding:
+                step.pieces.append(Piece.of(job, new, first=False))
+                continue
+            step.decodes.append(job)
+            if drafting:
+                step.drafts.append(new - 1)
 
     def _schedule_now(self) -> Plan | None:
         plan = self._schedule()
@@ -238,7 +240,7 @@ class VllmBatcher:
             advance_drafted(plan, self.rules.acceptance, self.rules.seed)
         else:
             advance(plan)
-        plan.finished = [job for job in plan.emitters if job.finished]
+        plan.finished = [job for job in plan.emitters if job.out_tok >= job.request.output_tok]
 
     def _let_go(self, finished: Sequence[Job]) -> None:
         if finished:

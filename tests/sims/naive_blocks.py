@@ -70,13 +70,16 @@ class NaiveBlocks:
             self.holds[block] = None
             self.refs[block] = 1
             mine.append(block)
-        text = contents(job.request)
-        for i in range(min(tok, job.request.prompt_tok + job.out_tok) // self.block_tok):
+        self._fill(job, min(tok, job.request.prompt_tok + job.out_tok))
+        job.blocks = len(mine)
+        return True
+
+    def _fill(self, job: Job, tok: int) -> None:
+        text, mine = contents(job.request), self.held[job]
+        for i in range(tok // self.block_tok):
             if self.holds[mine[i]] is None:
                 self.holds[mine[i]] = tuple(text[:(i + 1) * self.block_tok])
                 self._age = [*self._age, mine[i]]
-        job.blocks = len(mine)
-        return True
 
     def take(self, n: int) -> None:
         raise AssertionError(f"{n}: nobody jumps here")
@@ -89,4 +92,5 @@ class NaiveBlocks:
         job.blocks = 0
 
     def preempt(self, job: Job) -> None:
+        self._fill(job, job.kv_tok - job.late_tok)  # a decode with room in its last block did not ask to grow
         self.release(job)

@@ -1,6 +1,7 @@
 """Prefix caching: by hand, and against a plain model with a numbered block for everything."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,6 +203,27 @@ def conserved(replica: Replica) -> None:
         else:
             waiting += entry.count if isinstance(entry, Run) else entry
     assert waiting == pool.free
+
+
+@given(TRAFFIC, st.integers(6, 30), st.integers(2, 30), st.integers(1, 5), st.integers(0, 2),
+       st.sampled_from(["fcfs", "priority"]), st.sampled_from(["continuous", "static"]), st.booleans(),
+       st.integers(0, 9))
+@settings(max_examples=80)
+def test_blocks_and_tokens_are_conserved_under_every_option(
+    traffic: list[tuple[list[int], int, int, int]], kv_blocks: int, budget: int, seats: int, draft_tok: int,
+    order: Any, batching: Any, ahead: bool, host_blocks: int,
+) -> None:
+    rules = VllmRules(
+        kv_blocks=kv_blocks, block_tok=4, max_num_batched_tokens=budget, max_num_seqs=seats, prefix_caching=True,
+        draft_tok=draft_tok, acceptance=0.5, order=order, batching=batching, async_scheduling=ahead,
+        host_blocks=host_blocks, kv_block_bytes=1, host_bytes_per_s=1e9)
+    coming = [(later, replace(request, priority=request.prompt_tok % 3)) for later, request in requests(traffic, 4)]
+    replica = Replica(rules, Linear())
+    got: Counter[str] = Counter()
+    for step in serve(replica, coming, conserved):
+        got.update(dict(zip(step.emitted, step.tokens or [1] * len(step.emitted), strict=True)))
+    assert got == {request.request_id: request.output_tok for _, request in coming if replica.refusal(request) is None}
+    assert cache(replica).free == kv_blocks
 
 
 SHARING = [([0, 1, 0], 3, 6, 0), ([0, 1, 1], 2, 6, 0), ([0, 1, 0], 5, 2, 3), ([1], 9, 9, 0), ([0, 1, 1], 1, 4, 2)]
