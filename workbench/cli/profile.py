@@ -6,6 +6,7 @@ import click
 
 from workbench.cli.common import emit, json_option, note
 from workbench.cli.profile_import import import_group, roofline
+from workbench.cli.profile_measure import measure
 from workbench.cli.profile_shelf import export, list_profiles
 from workbench.cli.profile_silicon import silicon
 
@@ -31,6 +32,7 @@ group.add_command(silicon)
 group.add_command(import_group)
 group.add_command(roofline)
 group.add_command(export)
+group.add_command(measure)
 
 
 @group.command()
