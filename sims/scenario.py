@@ -1,6 +1,6 @@
 """The scenario file: a workload, a fleet, policies by name, a horizon, seeds, and what counts as good."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -112,8 +112,20 @@ class Scenario(Settings):
 def rules_for(profile: Profile, overrides: Mapping[str, Any], key: str = "fleet.rules") -> Rules:
     """The engine's batching as the profile states it (KV capacity included), with overrides from `key`."""
     stated = {"kv_blocks": profile.kv_blocks, "block_tok": profile.block_tok} | profile.rules
-    known = names(stated)
-    unknown = sorted(overrides.keys() - set(known))
+    facts = {**stated, **overrides}
+    _known(overrides, names(facts), key)
+    for pool in ("prefill", "decode"):  # of a disaggregated engine: each a table of its own
+        inside = overrides.get(pool, {})
+        if not isinstance(inside, Mapping):
+            raise UsageError(f"{key}.{pool}: {inside!r}: write a table of rules, such as {{ max_num_seqs = 64 }}")
+        _known(inside, names({"engine": "vllm"}), f"{key}.{pool}")
+    try:
+        return from_facts(facts)
+    except TypeError as error:  # a text where a number belongs
+        raise UsageError(f"{key}: a value of the wrong kind: {error}") from None
+
+
+def _known(given: Mapping[str, Any], known: Iterable[str], key: str) -> None:
+    unknown = sorted(given.keys() - set(known))
     if unknown:
         raise UsageError(f"{key}.{unknown[0]}: unknown here; known: {', '.join(sorted(known))}")
-    return from_facts({**stated, **overrides})
