@@ -13,8 +13,8 @@ def by_rank(arrivals: Sequence[int], services: Sequence[int], rank: Callable[[in
     free, waiting, ends = [0] * servers, list[tuple[int, int]](), [0] * len(arrivals)
 
     def serve(until: int) -> None:
-        """Everybody whose turn comes before `until`."""
-        while waiting and free[0] < until:
+        """Everybody whose turn comes before `until`: a server is free and somebody is there."""
+        while waiting and max(free[0], min(arrivals[number] for _, number in waiting)) < until:
             _, number = heapq.heappop(waiting)
             ends[number] = max(free[0], arrivals[number]) + services[number]
             heapq.heapreplace(free, ends[number])

@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.validate_all import command as fidelity
 from workbench.cli.validate_silicon import command as silicon
 from workbench.cli.validate_theory import command as theory
+from workbench.cli.validate_vllm import command as vllm
 
 
 class EngineByDefault(click.Group):
@@ -69,8 +71,10 @@ def engine(runs: tuple[Path, ...], profile_path: Path, out: Path | None, as_json
     emit(found, as_json, lambda: validation_table([found]))
 
 
+command.add_command(vllm, "vllm")
 command.add_command(silicon, "silicon")
 command.add_command(theory, "theory")
+command.add_command(fidelity, "all")
 
 
 def validation_table(found: list[dict[str, Any]]) -> Any:

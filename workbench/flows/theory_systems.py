@@ -74,11 +74,14 @@ class System:
         return Sample(self.run(drawn, PerToken(round(TOKEN_NS * factor)), options), drawn.controls)
 
 
-def poisson(rate: float, service: Callable[[np.random.Generator, int], Floats]) -> Callable[..., Drawn]:
-    """Poisson arrivals of one class; `service` draws services of mean 1."""
+def poisson(
+    rate: float, service: Callable[[np.random.Generator, int], Floats], second_moment: float = 2.0
+) -> Callable[..., Drawn]:
+    """Poisson arrivals of one class; `service` draws services of mean 1 and that E[S^2] (exponential: 2)."""
     def draw(rng: np.random.Generator, n: int) -> Drawn:
         gaps, services = rng.exponential(1.0 / rate, n), service(rng, n)
-        return _drawn(gaps, services, np.zeros(n, dtype=np.int64), (gaps.mean() * rate - 1.0, services.mean() - 1.0))
+        controls = (gaps.mean() * rate - 1.0, services.mean() - 1.0, (services**2).mean() - second_moment)
+        return _drawn(gaps, services, np.zeros(n, dtype=np.int64), controls)
     return draw
 
 
@@ -89,7 +92,7 @@ def two_classes(rates: Sequence[float], means: Sequence[float]) -> Callable[...,
         gaps, low = rng.exponential(1.0 / whole, n), rng.random(n) >= rates[0] / whole
         unit = rng.exponential(1.0, n)
         controls = (gaps.mean() * whole - 1.0, unit[~low].mean() - 1.0, unit[low].mean() - 1.0,
-                    low.mean() - rates[1] / whole)
+                    low.mean() - rates[1] / whole, (unit**2).mean() - 2.0)
         return _drawn(gaps, unit * np.where(low, means[1], means[0]), low.astype(np.int64), controls)
     return draw
 
@@ -178,12 +181,12 @@ def _two_point(rng: np.random.Generator, n: int) -> Floats:
     return np.where(rng.random(n) < 1 / 3, 2.0, 0.5)
 
 
-RATES, MEANS = (0.3, 0.2), (0.8, 1.5)  # of the two classes: load 0.54
+RATES, MEANS = (0.25, 0.2), (0.8, 1.25)  # of the two classes: load 0.45
 
 SYSTEMS: tuple[System, ...] = (
-    System("md1", "M/D/1 at load 0.6, Pollaczek-Khinchine", poisson(0.6, _constant), queue(1),
+    System("md1", "M/D/1 at load 0.6, Pollaczek-Khinchine", poisson(0.6, _constant, 1.0), queue(1),
            lambda f: {"mean_wait": theory.pollaczek_khinchine(0.6, f, f * f), "waiting_frac": 0.6 * f}),
-    System("mg1", "M/G/1 at load 0.6, services 0.5 or 2, Pollaczek-Khinchine", poisson(0.6, _two_point), queue(1),
+    System("mg1", "M/G/1 at load 0.6, services 0.5 or 2, Pollaczek-Khinchine", poisson(0.6, _two_point, 1.5), queue(1),
            lambda f: {"mean_wait": theory.pollaczek_khinchine(0.6, f, 1.5 * f * f), "waiting_frac": 0.6 * f}),
     System("mm3", "M/M/3 at load 0.6, Erlang C", poisson(1.8, _exponential), queue(3),
            lambda f: {"mean_wait": theory.mmc_wait(3, 1.8, f), "waiting_frac": theory.erlang_c(3, 1.8 * f)}),
