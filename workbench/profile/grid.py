@@ -22,6 +22,7 @@ from workbench.profile.decode_run import FOREVER, FS_PER_NS, DecodeLine
 Ns = Annotated[StrictInt, Field(ge=0, le=10**13)]
 Knots = Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...], Field(min_length=2)]
 Row = tuple[int, ...]
+TABLE_TOP = 1 << 14
 
 
 class Axis(NamedTuple):
@@ -31,6 +32,10 @@ class Axis(NamedTuple):
     values: Row
     rise: int
     run: int
+
+    def table_fs(self) -> tuple[int, ...]:
+        """Every whole x to the last knot, or as many as are worth keeping, in femtoseconds: looked up, not computed."""
+        return tuple([self.at(x) * FS_PER_NS for x in range(min(self.knots[-1], TABLE_TOP) + 1)])
 
     def at(self, x: int) -> int:
         """The straight line, rounded down; level before the first knot."""
@@ -93,10 +98,14 @@ class Grid(Settings):
         alone = self._step_fs(batch.decode_n) if batch.decode_n else 0
         if not batch.prefills and not batch.draft_tok:
             return alone
-        return max(alone, self._rest.at(batch.prefill_tok + batch.decode_n + batch.draft_tok) * FS_PER_NS)
+        tokens = batch.prefill_tok + batch.decode_n + batch.draft_tok
+        known = self._rest_table
+        whole = known[tokens] if tokens < len(known) else self._rest.at(tokens) * FS_PER_NS
+        return max(alone, whole)
 
     def _step_fs(self, n: int) -> int:
-        return self._step.at(n) * FS_PER_NS
+        known = self._step_table
+        return known[n] if n < len(known) else self._step.at(n) * FS_PER_NS
 
     def _decode_cell(self, n: int, total: int) -> tuple[int, int, int | None]:
         """(fs at this context sum, fs per further token, where the cell ends or None)."""
@@ -131,6 +140,14 @@ class Grid(Settings):
         return _axis(self.step_n, self.step_ns)
 
     @cached_property
+    def _rest_table(self) -> Row:
+        return self._rest.table_fs()
+
+    @cached_property
+    def _step_table(self) -> Row:
+        return self._step.table_fs()
+
+    @cached_property
     def _columns(self) -> tuple[Axis, ...]:
         """Per context knot, attention over decodes; slopes beyond the last row never fall with context."""
         columns = tuple(zip(*self.decode_attention_ns, strict=True))
@@ -154,9 +171,11 @@ class Grid(Settings):
     def _prompts_fs(self, prefills: tuple[tuple[int, int], ...]) -> int:
         """Kernels start once for all pieces: what exceeds that start adds up."""
         each = [self._prompt_ns(new, past) for new, past in prefills if new]
+        if len(each) < 2:
+            return sum(each) * FS_PER_NS
         start = self.prompt_start_ns
-        together = start + sum(max(0, one - start) for one in each)
-        return max(together, *each) * FS_PER_NS if len(each) > 1 else sum(each) * FS_PER_NS
+        together = start + sum([max(0, one - start) for one in each])
+        return max(together, *each) * FS_PER_NS
 
     def _prompt_ns(self, new: int, past: int) -> int:
         """Between rows, in proportion to the pairs of tokens that attend to each other."""
@@ -164,16 +183,20 @@ class Grid(Settings):
         i = bisect_right(knots, new) - 1
         if i < 0:
             return rows[0].at(past)
-        low = rows[i].at(past)
-        more = _pairs(new, past) - _pairs(knots[i], past)
+        low, here = rows[i].at(past), knots[i]
+        if new == here:
+            return low
+        more = (new - here) * past + (new * (new + 1) - here * (here + 1)) // 2  # pairs beyond the row's
         if i == len(knots) - 1:
             mean = self.prompt_attention_ns[-1][0] - self.prompt_attention_ns[0][0]
-            return low + mean * more // (_pairs(knots[-1], 0) - _pairs(knots[0], 0))
-        return low + (rows[i + 1].at(past) - low) * more // (_pairs(knots[i + 1], past) - _pairs(knots[i], past))
+            return low + mean * more // (_pairs(here) - _pairs(knots[0]))
+        there = knots[i + 1]
+        return low + (rows[i + 1].at(past) - low) * more // ((there - here) * past + _pairs(there) - _pairs(here))
 
 
-def _pairs(new: int, past: int) -> int:
-    return new * past + new * (new + 1) // 2
+def _pairs(new: int) -> int:
+    """Pairs of tokens that attend to each other in a prompt with nothing before it."""
+    return new * (new + 1) // 2
 
 
 def _axis(knots: Row, values: Row) -> Axis:
