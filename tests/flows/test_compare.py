@@ -94,13 +94,13 @@ def test_the_same_twice_is_no_difference(folder: Path) -> None:
 
 def test_two_stages_reach_the_width_that_was_asked(folder: Path) -> None:
     paths = [folder / "a.toml", folder / "b.toml"]
-    found = compare(paths, effort=Effort(4, 0.03, 120), metrics=["e2e_s"])
+    found = compare(paths, effort=Effort(4, 0.05, 120), metrics=["e2e_s"])
     stage, item = found["replications"]["two_stage"], row(found, "e2e_s")
     assert stage["reached"]
     assert found["replications"]["n"] == item["n"] == stage["needed"] > 4
     # Stein promises the width that the first stage's mean named
     first = compare(paths, effort=Effort(4), metrics=["e2e_s"])
-    assert (item["high"] - item["low"]) / 2 <= 0.03 * row(first, "e2e_s")["baseline_mean"] * (1 + 1e-9)
+    assert (item["high"] - item["low"]) / 2 <= 0.05 * row(first, "e2e_s")["baseline_mean"] * (1 + 1e-9)
     capped = compare(paths, effort=Effort(4, 0.01, 5), metrics=["e2e_s"])
     assert not capped["replications"]["two_stage"]["reached"]
     assert capped["replications"]["n"] == 5
@@ -159,6 +159,7 @@ def test_one_replication_is_no_comparison(folder: Path) -> None:
         Effort(1)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [folder / "a.toml", folder / "b.toml"]
     here = compare(paths, effort=Effort(2), where=Where(1))

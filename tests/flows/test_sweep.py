@@ -19,7 +19,7 @@ TEXT = """
 title = "one server"
 seeds = [1]
 [workload]
-requests = 150
+requests = 100
 arrivals = { kind = "poisson", rate_per_s = 1.0 }
 prompt_tok = { kind = "fixed", tok = 10 }
 output_tok = { kind = "fixed", tok = 10 }
@@ -54,7 +54,7 @@ def test_the_knee_of_one_server(scenario: Path) -> None:
     waits = [point["figures"]["ttft_s.mean"]["mean"] for point in found["points"]]
     assert waits == sorted(waits), "the same arrivals, closer together, never wait less"
     for point in found["points"]:
-        assert point["arrived"] == sum(point["outcomes"].values()) == 4 * 150
+        assert point["arrived"] == sum(point["outcomes"].values()) == 4 * 100
 
 
 def test_why_there_is_no_knee(scenario: Path) -> None:

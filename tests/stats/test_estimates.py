@@ -68,7 +68,7 @@ def test_holm_intervals_decide_as_its_p_values(values: list[float]) -> None:
 
 def test_holm_keeps_the_family_error_and_unadjusted_intervals_do_not() -> None:
     rng = np.random.default_rng(3)
-    runs, alone, together = 600, 0, 0
+    runs, alone, together = 250, 0, 0
     for _ in range(runs):
         family = [mean_of(rng.normal(0, 1, 6)) for _ in range(10)]
         alone += any(item.interval().excludes_zero for item in family)

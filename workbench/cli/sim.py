@@ -46,7 +46,7 @@ def run(
         raise click.UsageError("give --seed or --replications, not both")
     with shown("seeds") as on_done:
         found = run_scenario(scenario, out, seed=seed, replications=replications, where=where(workers, ray),
-                             on_done=on_done)
+                             on_done=on_done, on_note=note)
     for line in warnings(found):
         note(line)
     emit(found, as_json, lambda: _text(found))

@@ -50,6 +50,8 @@ def run(
     """
     place = where or Where()
     found: list[R] = []
+    if on_done is not None:
+        on_done(0, len(tasks))
     for result in _results(function, tasks, place):
         found.append(result)
         if on_done is not None:

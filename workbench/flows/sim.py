@@ -1,6 +1,6 @@
 """`sim run`: a scenario file in; a run log, a journal and a summary per seed out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from workbench.runlog.table import RunLog, write
 from workbench.stats.intervals import t_interval
 
 KIND, SCHEMA = "workbench.simulation", 1
+OnNote = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,21 @@ class SeedRun:
 
 def run_scenario(
     path: Path, out: Path | None = None, *, seed: int | None = None, replications: int | None = None,
-    where: Where | None = None, on_done: OnDone | None = None,
+    where: Where | None = None, on_done: OnDone | None = None, on_note: OnNote | None = None,
 ) -> dict[str, Any]:
-    """Run a scenario file, write `out` (default: runs/sim-UTC/), and return what is written as summary.json."""
+    """Run a scenario file, write `out` (default: runs/sim-UTC/), and return what is written as summary.json.
+
+    A load beyond saturation is said to `on_note` before anything long begins.
+    """
     case = Case.load(path)
     folder = out or paths.stamped("sim")
     paths.refuse_used(folder)
     seeds = case.scenario.replicated(replications) if seed is None else (seed,)
-    peak = case.saturation_rps(case.draw(seeds[0]))
+    schedule = case.draw(seeds[0])
+    peak = case.saturation_rps(schedule)
+    warning = unstable(arrival_rps(schedule), peak)
+    if warning is not None and on_note is not None:
+        on_note(warning)
     found = run(run_seed, [Task(case, number, peak) for number in seeds], where, on_done)
     for number, item in zip(seeds, found, strict=True):
         write(item.log, folder / f"seed-{number}.parquet")
