@@ -89,9 +89,11 @@ class Driver:
 
     def _deliver(self, iteration: Iteration) -> None:
         finished = frozenset(iteration.finished)
-        for request_id in iteration.emitted:
-            self.generated_tok += 1
+        tokens = iteration.tokens or (1,) * len(iteration.emitted)
+        for request_id, tok in zip(iteration.emitted, tokens, strict=True):
+            self.generated_tok += tok
             last = request_id in finished
             listener = self._listeners.pop(request_id, None) if last else self._listeners.get(request_id)
             if listener is not None:
-                listener(iteration.end_ns, last)
+                for left in range(tok - 1, -1, -1):
+                    listener(iteration.end_ns, last and not left)

@@ -18,7 +18,7 @@ from engines.fake.ask import BadRequest, understand
 from engines.fake.driver import Driver
 from engines.fake.times import PlainCost
 from sims.replica import Replica, Request
-from sims.rules import LlamaCppRules
+from sims.rules import EngineRules, LlamaCppRules, VllmRules
 from workbench.errors import ConfigError, Failure
 from workbench.profile.model import Linear
 from workbench.profile.profile import Overhead, Profile, write
@@ -27,9 +27,9 @@ Job = tuple[int, int, int]  # (arrival in ns, prompt tokens, output tokens)
 RULES = LlamaCppRules(slots=2, n_batch=16, n_ubatch=16, ctx_per_slot_tok=256)
 
 
-def simulated(jobs: list[Job]) -> dict[str, list[int]]:
+def simulated(jobs: list[Job], rules: EngineRules = RULES) -> dict[str, list[int]]:
     """Token times by the replica alone, driven by a plain loop that owes nothing to the driver."""
-    replica = Replica(RULES, PlainCost())
+    replica = Replica(rules, PlainCost())
     waiting = sorted((at, n, Request(str(n), prompt, out)) for n, (at, prompt, out) in enumerate(jobs))
     times: dict[str, list[int]] = {str(n): [] for n in range(len(jobs))}
     now = 0
@@ -39,15 +39,16 @@ def simulated(jobs: list[Job]) -> dict[str, list[int]]:
         while waiting and waiting[0][0] <= now:
             replica.submit(now, waiting.pop(0)[2])
         step = replica.step(now)
-        assert step is not None
+        if step is None:  # one step ahead: who left last gave up its seat now
+            continue
         now = step.end_ns
-        for name in step.emitted:
-            times[name].append(now)
+        for name, tok in zip(step.emitted, step.tokens or [1] * len(step.emitted), strict=True):
+            times[name] += [now] * tok
     return times
 
 
-async def _drive(jobs: list[Job]) -> dict[str, list[int]]:
-    driver = Driver(Replica(RULES, PlainCost()), "virtual", start_after=len(jobs))
+async def _drive(jobs: list[Job], rules: EngineRules = RULES) -> dict[str, list[int]]:
+    driver = Driver(Replica(rules, PlainCost()), "virtual", start_after=len(jobs))
     times: dict[str, list[int]] = {str(n): [] for n in range(len(jobs))}
     left, done = len(jobs), asyncio.Event()
 
@@ -75,6 +76,14 @@ JOBS = st.lists(st.tuples(st.integers(0, 40_000_000), st.integers(1, 60), st.int
 @given(JOBS)
 def test_virtual_times_equal_the_simulators(jobs: list[Job]) -> None:
     assert asyncio.run(_drive(jobs)) == simulated(jobs)
+
+
+@given(JOBS)
+def test_drafted_tokens_come_together_and_all_of_them(jobs: list[Job]) -> None:
+    rules = VllmRules(kv_blocks=100, draft_tok=3, acceptance=0.6, async_scheduling=True)
+    times = asyncio.run(_drive(jobs, rules))
+    assert times == simulated(jobs, rules)
+    assert [len(times[str(n)]) for n in range(len(jobs))] == [out for _, _, out in jobs]
 
 
 def test_a_driver_that_lets_arrivals_in_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
