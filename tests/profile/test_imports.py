@@ -274,3 +274,36 @@ def test_the_real_file_reproduces_itself(public_data: Path, tp: int, prefill: fl
     assert imported["rows_used"] == rows
     assert imported["reproduces"]["prefill"]["mean_abs_frac"] == pytest.approx(prefill, abs=0.002)
     assert imported["reproduces"]["decode"]["mean_abs_frac"] == pytest.approx(decode_frac, abs=0.002)
+
+
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(-10**20, 10**20), st.floats(), st.text(max_size=8),
+                   st.lists(st.integers(), max_size=2))
+
+
+def refused_in_one_line_or_read(folder: Path, text: str) -> None:
+    path = folder / "fuzz.txt"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    refusal = "fuzz.txt: a line"
+    try:
+        llama_bench.load([path])
+    except UsageError as error:
+        refusal = str(error)
+    assert refusal.startswith("fuzz.txt")
+    assert "\n" not in refusal
+
+
+@given(row=st.integers(0, 6), column=st.sampled_from([*RESULTS[0]]), value=VALUES)
+def test_any_wrong_value_is_one_line_or_none(tmp_path_factory: pytest.TempPathFactory, row: int, column: str,
+                                             value: Any) -> None:
+    """Whatever stands in one field: a profile, or one line; never another error."""
+    results = [{**item, **({column: value} if i == row else {})} for i, item in enumerate(RESULTS)]
+    refused_in_one_line_or_read(tmp_path_factory.getbasetemp(), printed("jsonl", results))
+
+
+@given(form=st.sampled_from(["json", "csv", "md", "batched"]), at=st.integers(0, 6000), cut=st.integers(0, 30),
+       put=st.text(max_size=5))
+def test_any_damage_to_the_text_is_one_line_or_none(tmp_path_factory: pytest.TempPathFactory, form: str, at: int,
+                                                    cut: int, put: str) -> None:
+    text = batched("md") if form == "batched" else printed(form, RESULTS)
+    at %= len(text)
+    refused_in_one_line_or_read(tmp_path_factory.getbasetemp(), text[:at] + put + text[at + cut:])

@@ -41,12 +41,13 @@ def load(paths: Sequence[Path], *, where: Mapping[str, str] | None = None, model
             else:
                 origin.leave_out("not chosen by --where")
         origins.append(origin)
-    _one_setup([row for _, _, row in chosen], where)
+    files = ", ".join(item.file for item in origins)
+    _one_setup([row for _, _, row in chosen], where, files)
     points = Points()
     for origin, line, row in chosen:
         origin.rows += 1
         (_batched if BATCHED in row else _single)(line, row, points)
-    fitted = fit(points.prompts, points.decodes)
+    fitted = fit(points.prompts, points.decodes, files)
     facts: dict[str, str] = {}
     for _, _, row in chosen:
         facts |= {key: _name(value) for key, value in row.items() if key in (*SETUP, *_SHOWN) and value}
@@ -106,22 +107,22 @@ def _whole(fitted: Fitted, prompt: PromptPoint, decode: DecodePoint) -> int:
     return fitted.grid.time_fs(prompt.batch) + made * fitted.grid.time_fs(decode.batch)
 
 
-def _one_setup(rows: list[Mapping[str, str]], where: Mapping[str, str]) -> None:
+def _one_setup(rows: list[Mapping[str, str]], where: Mapping[str, str], files: str) -> None:
     """Rows of different set-ups never mix; what the two benchmarks name differently is compared within each."""
     if not rows:
         asked = ", ".join(f"{key}={value}" for key, value in where.items())
-        raise UsageError(f"no row matches {asked}; leave --where out to see what there is" if asked else "no rows")
+        raise UsageError(f"{files}: no row matches {asked}; leave --where out to see what there is")
     unknown = [key for key in where if not any(key in row for row in rows)]
     if unknown:
-        raise UsageError(f"--where {unknown[0]}: no such column; there are {', '.join(rows[0])}")
+        raise UsageError(f"{files}: --where {unknown[0]}: no such column; there are {', '.join(rows[0])}")
     for kind in (True, False):
         found = [row for row in rows if (BATCHED in row) is kind]
         for key in SETUP:
             values = dict.fromkeys(row.get(key, "") for row in found)
             if len(values) > 1:
                 first = next(iter(values))
-                raise UsageError(f"{len(values)} set-ups in one import: {key} is {' | '.join(values)}; choose one with"
-                                 f" --where {key}={first!r}")
+                raise UsageError(f"{files}: {len(values)} set-ups in one import: {key} is {' | '.join(values)}; choose"
+                                 f" one with --where {key}={first!r}")
 
 
 def _name(value: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import ValidationError
 
 from workbench.errors import UsageError
 from workbench.profile.batch import Batch
@@ -16,8 +17,8 @@ from workbench.profile.grid import Grid
 from workbench.profile.ranges import Ranges
 
 FS_PER_NS = 1_000_000
-FAR_TOK = 1 << 17  # where the attention tables end; they are straight lines, so they go on the same way beyond
-MANY = 256  # sequences: likewise
+# where the attention tables end; they are straight lines, so they go on the same way beyond
+FAR_NEW_TOK, FAR_TOK, MANY = 8192, 65_536, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,11 @@ class Fitted:
     reproduces: dict[str, dict[str, float]]
 
 
-def fit(prompts: Sequence[PromptPoint], decodes: Sequence[DecodePoint]) -> Fitted:
-    """Raises UsageError where there are no prompts or no decodes at all."""
+def fit(prompts: Sequence[PromptPoint], decodes: Sequence[DecodePoint], name: str = "points") -> Fitted:
+    """Raises UsageError, which calls the points `name`, where there are no prompts or no decodes at all."""
     if not prompts or not decodes:
         lacking = "prompts" if not prompts else "decodes"
-        raise UsageError(f"no {lacking} are in it; a profile needs both, so run the benchmark with both")
+        raise UsageError(f"{name}: no {lacking} are in it; a profile needs both, so run the benchmark with both")
     thin: list[str] = []
     pair_fs, rest = _line((p.batch.prefill_tok, p.batch.prefill_attended_tok, p.ns, p.n) for p in prompts)
     ctx_fs, step = _line((d.decodes, d.batch.decode_ctx_sum_tok, d.ns, d.n) for d in decodes)
@@ -84,25 +85,34 @@ def fit(prompts: Sequence[PromptPoint], decodes: Sequence[DecodePoint]) -> Fitte
         step |= {n: max(value, step[only]) for n, value in rest.items() if n > only}
         thin.append(f"only {only} sequence(s) at a time were decoded: more are priced as a prompt of as many tokens")
     if min(len(rest), len(step)) < 2:
-        raise UsageError("too few sizes: a profile needs two sizes of prompt, or one prompt and one single decode")
-    tokens, rest_ns = _rising(rest)
-    step_n, step_ns = _rising(step)
-    grid = Grid(
-        tokens=tokens, rest_ns=rest_ns, step_n=step_n, step_ns=step_ns,
-        decode_n=(1, MANY), ctx_tok=(0, FAR_TOK),
-        decode_attention_ns=tuple((0, round(ctx_fs * n * FAR_TOK / FS_PER_NS)) for n in (1, MANY)),
-        new_tok=(1, FAR_TOK), past_tok=(0, FAR_TOK),
-        prompt_attention_ns=tuple(
-            tuple(round(pair_fs * Batch(((new, past),)).prefill_attended_tok / FS_PER_NS) for past in (0, FAR_TOK))
-            for new in (1, FAR_TOK)
-        ),
-    )
+        raise UsageError(f"{name}: too few sizes: a profile needs two sizes of prompt, or a prompt and a single decode")
+    grid = _grid(rest, pair_fs, step, ctx_fs, name)
     batches = [p.batch for p in prompts] + [d.at(end) for d in decodes for end in (d.low_tok, d.high_tok)]
     reproduces = {
         "prefill": near([(p.ns, grid.time_fs(p.batch)) for p in prompts]),
         "decode": near([(d.ns, grid.time_fs(d.batch)) for d in decodes]),
     }
     return Fitted(grid, Ranges.of(batches), tuple(thin), reproduces)
+
+
+def _grid(rest: dict[int, float], pair_fs: int, step: dict[int, float], ctx_fs: int, name: str) -> Grid:
+    tokens, rest_ns = _rising(rest)
+    step_n, step_ns = _rising(step)
+    try:
+        return Grid(
+            tokens=tokens, rest_ns=rest_ns, step_n=step_n, step_ns=step_ns,
+            decode_n=(1, MANY), ctx_tok=(0, FAR_TOK),
+            decode_attention_ns=tuple((0, round(ctx_fs * n * FAR_TOK / FS_PER_NS)) for n in (1, MANY)),
+            new_tok=(1, FAR_NEW_TOK), past_tok=(0, FAR_TOK),
+            prompt_attention_ns=tuple(
+                tuple(round(pair_fs * Batch(((new, past),)).prefill_attended_tok / FS_PER_NS) for past in (0, FAR_TOK))
+                for new in (1, FAR_NEW_TOK)
+            ),
+        )
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UsageError(f"{name}: the times make no profile ({where} is out of all bounds); a value is wrong by orders"
+                         " of magnitude: correct it or leave its row out") from None
 
 
 def near(pairs: Sequence[tuple[float, int]]) -> dict[str, float]:

@@ -60,7 +60,7 @@ def read(path: Path, tp: int, hardware: str, model: str, origin: Origin) -> Fitt
     if not prompts:
         raise UsageError(f"{path.name}: no usable row of {model} on {hardware} with tensor_parallel {tp};"
                          f" there are {_choices(rows)}")
-    return fit(prompts, decodes)
+    return fit(prompts, decodes, path.name)
 
 
 def _points(line: Line) -> tuple[PromptPoint, DecodePoint]:
