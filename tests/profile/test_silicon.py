@@ -72,6 +72,7 @@ def test_ids_are_the_databases_own() -> None:
     ((MODEL, "h100"), {"quant": "fp9"}, "did you mean fp8"),
     ((MODEL, "h100"), {"engine": "ollama"}, "known values: sglang, trtllm, vllm"),
     ((MODEL, "h100"), {"parallel": Parallel(tp=2, ep=2)}, "no experts to share"),
+    ((MODEL, "h100"), {"quant": "mxfp4"}, "only experts are quantised so"),
     ((LARGE, "h200"), {"parallel": Parallel(tp=8, ep=3)}, "must divide --tp x --dp = 8"),
 ])
 def test_unknown_names_are_one_line(words: tuple[str, str], options: dict[str, object], part: str) -> None:

@@ -17,7 +17,7 @@ from workbench.cli.common import emit, json_option, note
 @click.option("--ep", type=click.IntRange(min=1), default=1, show_default=True,
               help="Groups that the experts are spread over; divides --tp x --dp.")
 @click.option("--engine", default="vllm", show_default=True, help="vllm, sglang or trtllm.")
-@click.option("--quant", default="bf16", show_default=True, help="bf16, fp8, fp8_block, nvfp4, int8 or int4.")
+@click.option("--quant", default="bf16", show_default=True, help="bf16, fp8, fp8_block, nvfp4, mxfp4, int8, int4.")
 @click.option("--kv-type", default="bf16", show_default=True, help="KV cache: bf16 or fp8.")
 @click.option("--out", type=click.Path(path_type=Path), default=None,
               help="Where the profile is written (default: runs/profile-TIME.json).")

@@ -17,6 +17,7 @@ PACKAGE = "aiconfigurator_core"
 DISTRIBUTION = "aiconfigurator-core"
 MEMORY_FRAC = 0.9  # vLLM's gpu_memory_utilization; TensorRT-LLM's free_gpu_memory_fraction
 ATTENTION = re.compile(r"attention|attn|mla")
+BESIDE_EXPERTS = {"fp8": "fp8_block", "int4": "bfloat16", "mxfp4": "bfloat16"}  # what such checkpoints do elsewhere
 REMARKABLE = re.compile(r"(^|/)(gemm|moe|context_attention|generation_attention|custom_allreduce|nccl)[^/]*\.parquet")
 Op = tuple[str, float, float, str]  # name, ms, energy, how the database knows it
 
@@ -102,8 +103,7 @@ class Database:
             "kvcache_quant_mode": KV_TYPES[setup.kv_type], "fmha_quant_mode": "bfloat16",
         }
         if setup.experts:
-            if setup.quant in ("fp8", "int4"):  # the rest of such checkpoints: as the experts, or not quantised
-                options["gemm_quant_mode"] = {"fp8": "fp8_block", "int4": "bfloat16"}[setup.quant]
+            options["gemm_quant_mode"] = BESIDE_EXPERTS.get(setup.quant, dense)
             options |= {"attention_dp_size": split.dp, "moe_ep_size": split.ep,
                         "moe_tp_size": split.tp * split.dp // split.ep, "moe_quant_mode": expert}
         return options

@@ -16,6 +16,7 @@ from workbench.profile.profile import Parallel
 QUANTS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "bf16": ("bfloat16", "bfloat16"), "fp8": ("fp8", "fp8_block"), "fp8_block": ("fp8_block", "fp8_block"),
     "nvfp4": ("nvfp4", "nvfp4"), "int4": ("int4_wo", "int4_wo"), "int8": ("int8_wo", "int8_wo"),
+    "mxfp4": ("", "w4a16_mxfp4"),  # gpt-oss: experts alone are quantised
 })
 KV_TYPES: Mapping[str, str] = MappingProxyType({"bf16": "bfloat16", "fp8": "fp8"})
 ENGINES = ("vllm", "sglang", "trtllm")
@@ -63,6 +64,8 @@ def setup(
     wide = split.tp * split.dp
     if not experts and (split.dp > 1 or split.ep > 1):
         raise UsageError(f"--dp/--ep: {found} has no experts to share; run {max(split.dp, 2)} replicas instead")
+    if not experts and not QUANTS[quant][0]:
+        raise UsageError(f"--quant {quant}: only experts are quantised so, and {found} has none")
     if experts and wide % split.ep:
         raise UsageError(f"--ep {split.ep}: must divide --tp x --dp = {wide}; try --ep {math.gcd(wide, split.ep)}")
     return Setup(found, place, engine, quant, kv_type, split, experts)
