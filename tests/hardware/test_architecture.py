@@ -141,6 +141,7 @@ def test_layers_without_experts_are_counted(tmp_path: Path) -> None:
     ({"hidden_size": True}, "is no size"), ({"num_hidden_layers": 1 << 30}, "is no size"),
     ({"vocab_size": None}, "vocab_size: is missing"), ({"model_type": "mamba"}, "'mamba' is not read"),
     ({"kv_lora_rank": 512}, "kv_lora_rank"), ({"num_experts": 8, "num_experts_per_tok": 9}, "no mixture"),
+    ({"hidden_size": 8}, "32 heads are more than the hidden size 8"),
     ({"num_hidden_layers": "32"}, "'32' is no size"),
     ({"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3}, "is no list"),
 ])
