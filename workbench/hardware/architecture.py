@@ -162,7 +162,8 @@ def _architecture(line: Line) -> Architecture:
 def checked(found: Architecture, place: str) -> Architecture:
     """Refused where heads cannot share KV heads or the mixture's numbers contradict each other."""
     if found.head_dim < 1:
-        raise UsageError(f"{place}: heads: {found.heads} heads are more than the hidden size {found.hidden}; one is wrong")
+        raise UsageError(f"{place}: heads: {found.heads} heads are more than the hidden size {found.hidden}; one is"
+                         " wrong")
     if found.heads % found.kv_heads:
         raise UsageError(f"{place}: kv_heads: {found.heads} heads cannot share {found.kv_heads} KV heads; one is wrong")
     if found.moe and not (0 < found.experts_per_tok <= found.experts and found.expert_ff > 0):
