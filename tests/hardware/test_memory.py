@@ -81,6 +81,7 @@ def test_experts_dealt_out() -> None:
     (LLAMA_8B, "bf16", Split(tp=3), r"--tp 3: 32 heads cannot be split 3 ways; use 1, 2, 4, 8, 16 or 32"),
     (CODER, "bf16", Split(tp=3), r"--tp 3: 8 KV heads cannot be split 3 ways; use 1, 2, 4, 8"),
     (CODER, "fp8_block", Split(tp=8), r"experts of width 2560 .* groups of 128; deal them out \(--ep\)"),
+    (CODER, "fp8", Split(tp=8), "width 2560 do not cut into 8 slices"),
     (LLAMA_8B, "bf16", Split(ep=2), "no experts"), (CODER, "bf16", Split(ep=3), "160 experts"),
     (LLAMA_8B, "bf16", Split(pp=33), "32 layers"), (LLAMA_8B, "bf16", Split(tp=0), "1 or more"),
 ])
@@ -93,6 +94,14 @@ def test_what_does_not_divide_is_refused(model: architecture.Architecture, quant
 def test_the_large_mixture_fits_eight_ways_with_experts_dealt_out() -> None:
     found = kv_blocks(accelerators.find("H200"), CODER, "fp8_block", tp=8, ep=8)
     assert found.blocks > 10_000
+
+
+@pytest.mark.parametrize(("model", "quant", "split"), [
+    (CODER, "fp8", Split(tp=4)), (CODER, "fp8", Split(tp=8, ep=8)), (CODER, "bf16", Split(tp=8)),
+    (QWEN_MOE, "bf16", Split(tp=8)), (LLAMA_70B, "fp8", Split(tp=8)), (LLAMA_8B, "Q4_K_M", Split(tp=8)),
+])
+def test_what_divides_is_allowed(model: architecture.Architecture, quant: str, split: Split) -> None:
+    split.check(model, quant)
 
 
 def test_what_does_not_fit_says_by_how_much() -> None:

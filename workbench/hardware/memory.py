@@ -23,6 +23,7 @@ NCCL_BYTES = 392 << 20
 # From vLLM 0.21 on captured graphs are taken off the KV cache (its log: "default since v0.21.0"; 0.36 to 0.58 GiB
 # reported); before, they live in the part of the memory that `utilisation` leaves free.
 CUDA_GRAPH_BYTES = round(0.5 * GIB)
+EXPERT_GROUP = 128  # published FP8 mixtures (Qwen3, DeepSeek) scale experts by blocks of 128 x 128
 DEGREES = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -57,9 +58,10 @@ class Split:
         """A slice of a feed-forward layer holds whole groups of weights that share a scale (GGUF cuts other rows)."""
         found = find_format(quant)
         group = 1 if found.whole else found.group
-        if architecture.moe and self.ep == 1 and architecture.expert_ff % (self.tp * group):
+        experts = EXPERT_GROUP if found.name == "fp8" else group
+        if architecture.moe and self.ep == 1 and architecture.expert_ff % (self.tp * experts):
             raise UsageError(f"{architecture.name}: --tp {self.tp}: experts of width {architecture.expert_ff} do not"
-                             f" cut into {self.tp} slices of whole {quant} groups of {group}; deal them out (--ep)")
+                             f" cut into {self.tp} slices of whole {quant} groups of {experts}; deal them out (--ep)")
         if architecture.moe_layers < architecture.layers and architecture.ff % (self.tp * group):
             raise UsageError(f"{architecture.name}: --tp {self.tp}: a width of {architecture.ff} does not cut into"
                              f" {self.tp} slices of whole {quant} groups of {group}; use a smaller --tp")
