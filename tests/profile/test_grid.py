@@ -1,5 +1,6 @@
 """The grid model: never faster with more work, exact closed form within a cell, refused when it is not monotone."""
 
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from workbench.profile.batch import Batch
-from workbench.profile.decode_run import FOREVER
-from workbench.profile.grid import Grid
+from workbench.profile.decode_run import FOREVER, DecodeLine
+from workbench.profile.grid import Axis, Grid
 from workbench.profile.model import to_ns
 from workbench.profile.profile import Profile, from_json
 
@@ -43,8 +44,8 @@ pieces = st.tuples(st.integers(1, 9000), st.integers(0, 200_000))
 batches = st.builds(Batch, st.lists(pieces, max_size=3).map(tuple), st.integers(0, 200), st.integers(0, 300_000))
 
 
-@given(grid=grids(), batch=batches, more=pieces, ctx=st.integers(1, 100_000))
-def test_more_work_is_never_faster(grid: Grid, batch: Batch, more: tuple[int, int], ctx: int) -> None:
+def faster_with_more(grid: Grid, batch: Batch, more: tuple[int, int], ctx: int) -> list[Batch]:
+    """Batches with more work than `batch` that the grid says take less time."""
     time = grid.time_fs(batch)
     parts = batch.prefills, batch.decode_n, batch.decode_ctx_sum_tok
     one_more = -(-parts[2] * (parts[1] + 1) // max(1, parts[1])) + ctx  # at least the mean context
@@ -54,8 +55,41 @@ def test_more_work_is_never_faster(grid: Grid, batch: Batch, more: tuple[int, in
         *(Batch(((new + more[0], past), *parts[0][1:]), *parts[1:]) for new, past in parts[0][:1]),
         *(Batch(((new, past + more[1]), *parts[0][1:]), *parts[1:]) for new, past in parts[0][:1]),
     ]
-    for one in larger:
-        assert grid.time_fs(one) >= time - ROUNDING_FS, one
+    return [one for one in larger if grid.time_fs(one) < time - ROUNDING_FS]
+
+
+@given(grid=grids(), batch=batches, more=pieces, ctx=st.integers(1, 100_000))
+def test_more_work_is_never_faster(grid: Grid, batch: Batch, more: tuple[int, int], ctx: int) -> None:
+    assert not faster_with_more(grid, batch, more, ctx)
+
+
+class Crossing(Grid):
+    """A mutant: every row goes on with its own last slope, so that rows may cross beyond the last context."""
+
+    @cached_property
+    def _end_rise(self) -> Axis:
+        rises = tuple(row[-1] - row[-2] for row in self.decode_attention_ns)
+        return Axis(self.decode_n, rises, rises[-1] - rises[0], self.decode_n[-1] - self.decode_n[0])
+
+
+class OneCell(Grid):
+    """A mutant: a line that goes on beyond its cell."""
+
+    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
+        return super().decode_line(decode_n, ctx_sum_tok)._replace(steps=FOREVER)
+
+
+def test_mutants_are_caught() -> None:
+    raw = GRID.model_dump() | {"decode_attention_ns": ((0, 10**9), (10**9, 10**9))}
+    batch = Batch(decode_n=1, decode_ctx_sum_tok=100_000)
+    assert faster_with_more(Crossing.model_validate(raw), batch, (1, 0), 1)
+    assert not faster_with_more(Grid.model_validate(raw), batch, (1, 0), 1)
+    bent = Grid.model_validate(GRID.model_dump() | {"ctx_tok": (0, 100, 300), "decode_attention_ns": (
+        (0, 1000, 1001), (0, 1000, 1001))})
+    line = OneCell.model_validate(bent.model_dump()).decode_line(1, 50)
+    last = bent.time_fs(Batch(decode_n=1, decode_ctx_sum_tok=149))
+    assert line.last_ns(100) != to_ns(last)
+    assert bent.decode_line(1, 50).steps == 50
 
 
 @given(grid=grids(), n=st.integers(1, 100), total=st.integers(0, 200_000), k=st.integers(1, 400))

@@ -19,7 +19,7 @@ from workbench.profile.profile import SHIPPED_MAX_BYTES, Parallel, Profile, read
 from workbench.profile.silicon.build import build
 from workbench.profile.silicon.database import Database, load, package_folder
 from workbench.profile.silicon.knots import Floats, choose, never_falling
-from workbench.profile.silicon.ladder import ladder, rung, same
+from workbench.profile.silicon.ladder import ladder, rebuild, rung, same
 from workbench.profile.silicon.offline import OutsideCallError, kept_warnings, no_network
 from workbench.profile.silicon.setup import known_gpus, known_models, setup
 
@@ -126,6 +126,17 @@ def test_a_rung_is_rebuilt_as_it_ships(rebuilt: dict[str, Profile], name: str) -
     assert same(rebuilt[name], shipped)
     assert not same(rebuilt[name].model_copy(update={"kv_blocks": 1}), shipped)
     assert {"decode", "prefill", "mixed", "several prompts"} == set(shipped.grid_report.residuals)  # type: ignore[union-attr]
+
+
+def test_rebuilding_keeps_the_date_of_what_did_not_change(tmp_path: Path) -> None:
+    only = "llama-3.1-8b-a100-tp1"
+    lines = list(rebuild(tmp_path, "2026-01-01", only))
+    assert sum("left out: --quant" in line for line in lines) == 2  # A100 has no fp8, no nvfp4
+    first = (tmp_path / f"{only}-bf16.json").read_bytes()
+    assert list(rebuild(tmp_path, "2027-01-01", only)) == lines
+    assert (tmp_path / f"{only}-bf16.json").read_bytes() == first
+    with pytest.raises(UsageError, match="not a name of the ladder"):
+        rung(package_folder(), "llama-9")
 
 
 def test_the_table_is_near_the_database(rebuilt: dict[str, Profile]) -> None:
