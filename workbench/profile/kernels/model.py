@@ -91,11 +91,9 @@ class Kernels(Settings):
     def decode_times_ns(
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
     ) -> NDArray[np.int64]:
-        """Shape (k,): the next k iterations of these decodes alone, each with every context one token longer."""
+        """Shape (k,): the next k iterations of at least one decode alone, each with every context one token longer."""
         batch = Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
-        if self.ranks > 1 or not decode_n:
-            return np.array([self.iteration_ns(batch)] * k, dtype=np.int64)
-        base_ns = self._base_ns(decode_n, decode_n, decode_n, decode_n)
+        base_ns = self.iteration_ns(batch) - self.attention_ns(batch)
         mean_tok = ctx_sum_tok // decode_n
         table = self._decode_ns(decode_n, max(mean_tok, ctx_max_tok) + k)
         times = table[mean_tok:mean_tok + k].copy()

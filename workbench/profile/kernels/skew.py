@@ -31,7 +31,7 @@ class Skew(Settings):
         chunks, ns, rates, bigs, pasts, cells = self._index
         if not cells:
             return self.default
-        spread = max_tok - min_tok  # the rate is in % of it, rounded up: whole numbers, so no machine rounds differently
+        spread = max(1, max_tok - min_tok)  # the rate is in % of it, rounded up: whole numbers on every machine
         at_rate = _upper(rates, -(-100 * (mean_tok - min_tok) // spread))
         place = (_nearest(chunks, chunk_tok), _upper(ns, decode_n), at_rate, _upper(bigs, max_tok),
                  _upper(pasts, past_tok))
