@@ -5,7 +5,9 @@ from enum import IntEnum
 from typing import Any
 
 import simpy
-from simpy.events import EventPriority
+from simpy.core import EmptySchedule
+
+_LANE_BITS = 32
 
 
 class Turn(IntEnum):
@@ -14,40 +16,75 @@ class Turn(IntEnum):
     ARRIVE = 0  # requests reach the front door or a replica
     END = 1  # iterations end: tokens come out, places get free
     DECIDE = 2  # replicas begin their next iteration
+    STOP = 4  # the horizon, after everything else of its instant
+
+
+class Alarm:
+    """An event that is set again and again: SimPy needs one object a firing, here one object serves for a whole run.
+
+    Within one instant alarms ring by turn, then by lane (the replica's number), then in the order in which they were
+    set. One that was set twice rings twice: who moves it ahead must know the earlier setting when it rings.
+    """
+
+    __slots__ = ("_calls", "_defused", "_ok", "_value", "callbacks", "env", "priority")
+
+    def __init__(self, env: Any, turn: int, lane: int, call: Callable[[], None]) -> None:
+        self.env, self.priority = env, (turn << _LANE_BITS) + lane
+        self._ok, self._value = True, None
+
+        def ring(_: Any) -> None:
+            self.callbacks = calls  # SimPy took them off, so that an event cannot happen twice
+            call()
+
+        calls = self.callbacks = [ring]
+
+    def set(self, delay_ns: int) -> None:
+        self.env.schedule(self, self.priority, delay_ns)
 
 
 class Clock:
     """Plain callbacks on SimPy's event queue: a process per request would cost several times as much."""
 
     def __init__(self) -> None:
-        self.env = simpy.Environment(initial_time=0)
+        self.env: Any = simpy.Environment(initial_time=0)  # times stay int: SimPy's types say int | float
         self.events = 0
 
     @property
     def now_ns(self) -> int:
-        return int(self.env.now)
+        return self.env._now  # type: ignore[no-any-return]
 
     @property
     def last_of_instant(self) -> bool:
         """Nothing else is due now: a decision may be taken at once, without an event of its own."""
-        return self.env.peek() > self.env.now
+        return bool(self.env.peek() > self.env.now)
 
-    def at(self, when_ns: int, turn: Turn, call: Callable[[], None]) -> None:
-        """Call at `when_ns`; within one instant by turn, then in the order in which this was asked."""
-        event = simpy.Event(self.env)
-        event._ok, event._value = True, None  # as simpy.Timeout does it, with an order of our own
+    def alarm(self, turn: Turn, call: Callable[[], None], lane: int = 0) -> Alarm:
+        return Alarm(self.env, turn, lane, call)
 
-        def run(_: Any) -> None:
-            call()
+    def at(self, when_ns: int, turn: Turn, call: Callable[[], None], lane: int = 0) -> None:
+        """Call once at `when_ns`."""
+        self.alarm(turn, call, lane).set(when_ns - self.now_ns)
 
-        event.callbacks = [run]
-        self.env.schedule(event, priority=EventPriority(turn), delay=when_ns - self.now_ns)
+    def run(self, horizon_ns: int | None = None) -> bool:
+        """Run until nothing is left, or through the horizon; whether something lies behind it."""
+        if horizon_ns is not None:
+            self.at(horizon_ns, Turn.STOP, _stop)
+        step, rung = self.env.step, 0
+        try:
+            while True:
+                step()
+                rung += 1
+        except EmptySchedule:
+            return False
+        except _Stopped:
+            return bool(self.env.peek() != float("inf"))
+        finally:
+            self.events += rung
 
-    def run(self, horizon_ns: int | None = None) -> int:
-        """Run until nothing is left or the next event lies behind the horizon; returns when it stopped."""
-        while (following := self.env.peek()) != float("inf"):
-            if horizon_ns is not None and following > horizon_ns:
-                return horizon_ns
-            self.env.step()
-            self.events += 1
-        return self.now_ns
+
+class _Stopped(Exception):
+    """The horizon was reached."""
+
+
+def _stop() -> None:
+    raise _Stopped

@@ -1,13 +1,17 @@
 """Requests, a front door and replicas on one clock."""
 
+from array import array
 from collections.abc import Sequence
 
 from sims.clock import Clock, Turn
+from sims.disaggregated import Disaggregated
+from sims.macro.premises import unmet
+from sims.macro.station import MacroStation
 from sims.overheads import Overheads
 from sims.record import Record
-from sims.replica import Iteration, IterationTime, Replica, Request
-from sims.rules import Rules
-from sims.station import Station
+from sims.replica import Iteration, IterationTime
+from sims.rules import DisaggregatedRules, Rules, VllmRules
+from sims.station import Mode, Station, StationLike
 from workbench.control.events import Arrived, Event, Left
 from workbench.control.front_door import FrontDoor
 from workbench.control.journal import Entry
@@ -24,107 +28,109 @@ class Cluster:
     def __init__(
         self, schedule: Sequence[Planned], arrivals_ns: Sequence[int] | None, door: FrontDoor, rules: Rules,
         timing: IterationTime, overheads: Overheads, *, replicas: int, concurrency: int | None = None,
-        keep_journal: bool = True, keep_iterations: bool = False,
+        keep_journal: bool = True, keep_iterations: bool = False, mode: Mode = "macro",
     ) -> None:
-        self.clock, self.door, self.overheads = Clock(), door, overheads
-        self.records = {planned.request_id: Record(planned) for planned in schedule}
+        self.clock, self.door, self.overheads, self.schedule = Clock(), door, overheads, schedule
+        self.record = Record(schedule)
         self.journal: list[Entry] | None = [] if keep_journal else None
         self.trace: list[tuple[int, Iteration]] | None = [] if keep_iterations else None
-        self.area_ns, self._inside, self._changed_ns = 0, 0, 0
-        self.stations = [self._station(number, rules, timing) for number in range(replicas)]
-        self._closed = arrivals_ns is None
-        order = range(len(schedule)) if arrivals_ns is None else sorted(
-            range(len(schedule)), key=lambda i: (arrivals_ns[i], i))
-        self._coming = iter([(arrivals_ns[i] if arrivals_ns is not None else 0, schedule[i]) for i in order])
-        for _ in range(1 if concurrency is None else concurrency):
-            self._await_next()
+        self.area_ns, self.last_ns, self._inside, self._changed_ns = 0, 0, 0, 0
+        self.why_oracle = "asked for" if mode == "oracle" else unmet(rules)
+        if keep_iterations and self.why_oracle is None:
+            self.why_oracle = "every iteration is kept"
+        self.stations = [self._station(number, rules, timing, mode) for number in range(replicas)]
+        self._refusal = self.stations[0].refusal
+        self._at_door: dict[str, int] = {}
+        self._closed, self._came = arrivals_ns is None, 0
+        n = len(schedule)
+        self._times = array("q", [0]) * n if arrivals_ns is None else array("q", arrivals_ns)
+        self._order: Sequence[int] = (
+            range(n) if arrivals_ns is None else sorted(range(n), key=self._times.__getitem__))  # stable: ties by place
+        self._arrival = self.clock.alarm(Turn.ARRIVE, self._arrive)
+        if not self._closed:
+            self._arrival.set(self._times[self._order[0]])
+        for _ in range(0 if concurrency is None else min(concurrency, n)):
+            self._arrival.set(0)
+
+    @property
+    def mode(self) -> str:
+        """What ran: `macro`, `iteration` (the same, one iteration a jump) or `oracle`."""
+        return self.stations[0].mode
 
     def run(self, horizon_ns: int | None) -> int:
         """Returns when the run stopped; a request inside at that moment stays unfinished."""
-        stop_ns = self.clock.run(horizon_ns)
+        self.clock.run(horizon_ns)
+        going = self._inside or self._came < len(self.schedule)
+        stop_ns = horizon_ns if going and horizon_ns is not None else self.last_ns
         self._count(0, stop_ns)
+        for station in self.stations:
+            station.settle(stop_ns)
+        self.record.settle(stop_ns)
         return stop_ns
 
-    def _station(self, number: int, rules: Rules, timing: IterationTime) -> Station:
-        replica = Replica(rules, timing, admit_ns=self.overheads.admit_ns)
-        return Station(
-            self.clock, replica, began=self._began, ended=lambda iteration: self._ended(number, iteration)
-        )
+    def _station(self, number: int, rules: Rules, timing: IterationTime, mode: Mode) -> StationLike:
+        ended = self._leave_later if self.overheads.out_ns else self._leave
+        if isinstance(rules, DisaggregatedRules):
+            return Disaggregated(self.clock, number, rules, timing, self.overheads, self.record, ended, self.trace)
+        if self.why_oracle is not None or not isinstance(rules, VllmRules):
+            return Station(self.clock, number, rules, timing, self.overheads, self.record, ended, self.trace)
+        return MacroStation(
+            self.clock, number, rules, timing, self.overheads, self.record, ended, single=mode == "iteration")
 
-    def _await_next(self) -> None:
-        following = next(self._coming, None)
-        if following is not None:
-            when_ns, planned = following
-            when_ns = self.clock.now_ns if self._closed else when_ns
-            self.clock.at(when_ns, Turn.ARRIVE, lambda: self._arrive(planned))
-
-    def _arrive(self, planned: Planned) -> None:
-        if not self._closed:
-            self._await_next()
-        record, now_ns = self.records[planned.request_id], self.clock.now_ns
-        record.sent_ns = now_ns
-        record.refusal = self.stations[0].replica.refusal(_request(planned))
-        if record.refusal is not None:
-            record.left_ns = now_ns
+    def _arrive(self) -> None:
+        """The next request of the schedule is here; in an open loop the one after it is awaited."""
+        place = self._came
+        if place >= len(self._order):
+            return
+        self._came = place + 1
+        index = self._order[place]
+        now_ns = self.clock.now_ns
+        if not self._closed and place + 1 < len(self._order):
+            self._arrival.set(self._times[self._order[place + 1]] - now_ns)
+        planned, record = self.schedule[index], self.record
+        record.sent_ns[index] = self.last_ns = now_ns
+        refusal = self._refusal(planned)
+        if refusal is not None:
+            record.refusals[index] = refusal
+            record.left_ns[index] = now_ns
             if self._closed:
-                self._await_next()
+                self._arrival.set(0)
             return
         self._count(+1, now_ns)
-        self._tell(Arrived(
-            planned.request_id, planned.asked_prompt_tok, estimated_tok=planned.asked_prompt_tok,
-            tenant=planned.tenant, tier=planned.tier,
-        ))
+        self._at_door[planned.request_id] = index
+        self._tell(now_ns, Arrived(
+            planned.request_id, planned.asked_prompt_tok, planned.asked_prompt_tok, planned.tenant, planned.tier))
 
-    def _tell(self, event: Event) -> None:
-        now_ns = self.clock.now_ns
+    def _tell(self, now_ns: int, event: Event) -> None:
         decisions = self.door.on(now_ns, event)
         if self.journal is not None:
             self.journal.append(Entry(now_ns, event, decisions))
-        for release in decisions:
-            record = self.records[release.request_id]
-            record.admit_ns, record.replica = now_ns, release.replica
-            self._hand_over(record.planned, release.replica)
+        for name, replica in decisions:
+            index = self._at_door.pop(name)
+            self.record.admit_ns[index], self.record.replica[index] = now_ns, replica
+            if self.overheads.in_ns:
+                self._hand_over_later(index, replica)
+            else:
+                self.stations[replica].submit(index)
 
-    def _hand_over(self, planned: Planned, replica: int) -> None:
-        station, request = self.stations[replica], _request(planned)
-        if not self.overheads.in_ns:
-            station.submit(request)
-            return
-        self.clock.at(self.clock.now_ns + self.overheads.in_ns, Turn.ARRIVE, lambda: station.submit(request))
+    def _hand_over_later(self, index: int, replica: int) -> None:
+        submit = self.stations[replica].submit
+        self.clock.at(self.clock.now_ns + self.overheads.in_ns, Turn.ARRIVE, lambda: submit(index))
 
-    def _began(self, iteration: Iteration) -> None:
-        for name in iteration.started:
-            record = self.records[name]
-            record.start_ns = iteration.start_ns if record.start_ns is None else record.start_ns
-        for name in iteration.preempted:
-            self.records[name].preemptions += 1
+    def _leave_later(self, number: int, finished: Sequence[int]) -> None:
+        seen_ns = self.clock.now_ns + self.overheads.out_ns
+        self.clock.at(seen_ns, Turn.END, lambda: self._leave(number, finished), number)
 
-    def _ended(self, number: int, iteration: Iteration) -> None:
-        if self.trace is not None:
-            self.trace.append((number, iteration))
-        seen_ns = iteration.end_ns + self.overheads.out_ns
-        for name in iteration.emitted:
-            self.records[name].token_ns.append(seen_ns)
-        if not iteration.finished:
-            return
-        if not self.overheads.out_ns:
-            self._leave(iteration.finished)
-            return
-        self.clock.at(seen_ns, Turn.END, lambda: self._leave(iteration.finished))
-
-    def _leave(self, finished: Sequence[str]) -> None:
-        for name in finished:
-            self.records[name].left_ns = self.clock.now_ns
-            self._count(-1, self.clock.now_ns)
-            self._tell(Left(name))
-            if self._closed:
-                self._await_next()
+    def _leave(self, _: int, finished: Sequence[int]) -> None:
+        now_ns = self.last_ns = self.clock.now_ns
+        for index in finished:
+            self.record.left_ns[index] = now_ns
+            self._count(-1, now_ns)
+            self._tell(now_ns, Left(self.schedule[index].request_id))
+            if self._closed and self._came < len(self.schedule):
+                self._arrival.set(0)
 
     def _count(self, change: int, now_ns: int) -> None:
         self.area_ns += self._inside * (now_ns - self._changed_ns)
         self._inside += change
         self._changed_ns = now_ns
-
-
-def _request(planned: Planned) -> Request:
-    return Request(planned.request_id, planned.asked_prompt_tok, planned.asked_output_tok)

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
-from sims.record import Record
+import numpy as np
+
+from sims.record import NEVER, Record
 from sims.replica import Iteration
 from workbench.control.journal import Journal, Setup
 from workbench.errors import Failure
@@ -26,6 +29,8 @@ class SimResult:
     area_ns: int  # integral of the number of requests inside, counted as the run went
     events: int
     trace: tuple[tuple[int, Iteration], ...] | None  # (replica, completed iteration), if asked for
+    mode: str = "oracle"  # what ran: macro, iteration (the same with jumps of one) or oracle
+    why: str | None = None  # why the oracle ran
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -39,23 +44,32 @@ class SimResult:
             "busy_frac": sum(self.busy_ns) / capacity_ns if capacity_ns else 0.0,
             "busy_frac_by_replica": [busy / self.stop_ns if self.stop_ns else 0.0 for busy in self.busy_ns],
             "mean_batch": sum(self.sequences) / done if done else 0.0,
+            "mode": self.mode, "events_per_iteration": self.events / done if done else 0.0,
         }
 
 
-def check_laws(records: list[Record], area_ns: int, stop_ns: int) -> None:
+def check_laws(record: Record, area_ns: int, stop_ns: int) -> None:
     """Identities that hold on every run; a breach is a bug here, and no number of the run is to be trusted.
 
     Conservation: a request that ended ok got every token it asked for, in order. Little: the integral of the
     number inside, counted event by event, equals the sum of the times inside, taken from the records.
     """
-    inside_ns = 0
-    for record in records:
-        wanted = record.planned.asked_output_tok
-        if record.outcome == "ok" and len(record.token_ns) != wanted:
-            raise Failure(f"simulator bug: {record.planned.request_id} got {len(record.token_ns)} of {wanted} tokens")
-        if any(a > b for a, b in zip(record.token_ns, record.token_ns[1:], strict=False)):
-            raise Failure(f"simulator bug: {record.planned.request_id} got tokens out of order")
-        if record.sent_ns is not None:
-            inside_ns += (stop_ns if record.left_ns is None else record.left_ns) - record.sent_ns
+    wanted = np.array([plan.asked_output_tok for plan in record.schedule], dtype=np.int64)
+    got = record.segments.tokens if record.segments is not None else record.seen()[0]
+    for index in np.flatnonzero(record.ok & (got != wanted))[:1]:
+        name = record.schedule[index].request_id
+        raise Failure(f"simulator bug: {name} got {got[index]} of {wanted[index]} tokens")
+    fault = _out_of_order(record) if record.segments is None else record.segments.faults()
+    if fault is not None:
+        raise Failure(f"simulator bug: {fault}")
+    sent, left = record.column("sent_ns"), record.column("left_ns")
+    inside_ns = sum(np.where(sent == NEVER, 0, np.where(left == NEVER, stop_ns, left) - sent).tolist())
     if inside_ns != area_ns:
         raise Failure(f"simulator bug: Little's law is off: {inside_ns} ns inside by rows, {area_ns} ns by count")
+
+
+def _out_of_order(record: Record) -> str | None:
+    for index, times in record.token_ns.items():
+        if any(a > b for a, b in pairwise(times)):
+            return f"{record.schedule[index].request_id} got tokens out of order"
+    return None

@@ -3,18 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sims.cluster import Cluster
 from sims.cost import apportion, fleet_pusd
+from sims.macro.collect import collect_segments
 from sims.overheads import Overheads
-from sims.record import Record
+from sims.record import NEVER, Record
 from sims.replica import IterationTime
 from sims.result import SimResult, check_laws
 from sims.rules import Rules, as_facts
+from sims.station import Mode
 from workbench.control.journal import Journal, Setup
 from workbench.errors import UsageError
 from workbench.runlog.provenance import Provenance, collect
 from workbench.runlog.schema import Planned
-from workbench.runlog.table import RunLog
 
 JOURNAL_UP_TO = 100_000  # requests; above, a journal is kept only when asked for
 
@@ -26,7 +29,7 @@ def simulate(
     arrivals_ns: Sequence[int] | None = None, concurrency: int | None = None, horizon_ns: int | None = None,
     overheads: Overheads | None = None, price_usd_per_hour: float | None = None, seed: int = 0,
     keep_journal: bool | None = None, keep_iterations: bool = False, provenance: Mapping[str, Any] | None = None,
-    about: Any = None,
+    about: Any = None, mode: Mode = "macro",
 ) -> SimResult:
     """Run the schedule to its end, or to the horizon: then what is inside stays in the log as `unfinished`.
 
@@ -34,7 +37,8 @@ def simulate(
     `concurrency`. `overheads` default to the profile's. `price_usd_per_hour` is that of one replica; the fleet's
     cost over the run, idle time included, is split by the time that each request spent in an engine.
     `seed` is the schedule's, for the provenance: nothing here is random. `about` is the profile that the provenance
-    names, where `profile` only wraps it. Raises UsageError.
+    names, where `profile` only wraps it. `mode` macro jumps over iterations in which nothing is decided, iteration does
+    not, oracle is the plain implementation that both must equal; the result says what ran. Raises UsageError.
     """
     times = _arrivals(schedule, arrivals_ns, concurrency)
     setup = Setup(queue, router, replicas, window, dict(queue_with or {}), dict(router_with or {}))
@@ -44,23 +48,24 @@ def simulate(
         raise UsageError(f"policies: {error}") from None
     cluster = Cluster(
         schedule, times, door, rules, profile, overheads or Overheads.of(profile), replicas=replicas,
-        concurrency=concurrency, keep_iterations=keep_iterations,
+        concurrency=concurrency, keep_iterations=keep_iterations, mode=mode,
         keep_journal=len(schedule) <= JOURNAL_UP_TO if keep_journal is None else keep_journal,
     )
     stop_ns = cluster.run(horizon_ns)
-    records = list(cluster.records.values())
-    check_laws(records, cluster.area_ns, stop_ns)
+    overheads, record = cluster.overheads, cluster.record
+    record.segments = collect_segments(cluster.stations, len(schedule), overheads.out_ns, stop_ns)
+    check_laws(record, cluster.area_ns, stop_ns)
     named = profile if about is None else about
     origin = _provenance(named, rules, price_usd_per_hour, seed, replicas, provenance or {})
     return SimResult(
-        log=_log(records, origin, stop_ns, _costs(records, price_usd_per_hour, replicas, stop_ns)),
+        log=record.log(origin, _costs(record, price_usd_per_hour, replicas, stop_ns)),
         setup=setup, journal=None if cluster.journal is None else Journal(setup, tuple(cluster.journal)),
         iterations=tuple(station.iterations for station in cluster.stations),
         busy_ns=tuple(station.busy_ns(stop_ns) for station in cluster.stations),
         sequences=tuple(station.sequences for station in cluster.stations),
-        preemptions=sum(station.replica.preemptions for station in cluster.stations),
+        preemptions=sum(station.preemptions for station in cluster.stations),
         stop_ns=stop_ns, area_ns=cluster.area_ns, events=cluster.clock.events,
-        trace=None if cluster.trace is None else tuple(cluster.trace),
+        trace=None if cluster.trace is None else tuple(cluster.trace), mode=cluster.mode, why=cluster.why_oracle,
     )
 
 
@@ -84,24 +89,13 @@ def _arrivals(
     return times
 
 
-def _costs(records: list[Record], price: float | None, replicas: int, stop_ns: int) -> list[int] | list[None]:
+def _costs(record: Record, price: float | None, replicas: int, stop_ns: int) -> list[int] | None:
+    """By the time in an engine: from a request's first prompt token to its last token, or to the stop."""
     if price is None:
-        return [None] * len(records)
-    total = fleet_pusd(price, replicas, stop_ns)
-    return apportion(total, [_in_engine_ns(record, stop_ns) for record in records])
-
-
-def _in_engine_ns(record: Record, stop_ns: int) -> int:
-    """From its first prompt token to its last token, or to the stop."""
-    if record.start_ns is None:
-        return 0
-    return (stop_ns if record.left_ns is None else record.token_ns[-1]) - record.start_ns
-
-
-def _log(records: list[Record], origin: Provenance, stop_ns: int, costs: Sequence[int | None]) -> RunLog:
-    return RunLog.from_rows(origin, [
-        record.row(origin.model, origin.engine, stop_ns, cost) for record, cost in zip(records, costs, strict=True)
-    ])
+        return None
+    start, left = record.column("start_ns"), record.column("left_ns")
+    inside_ns = np.where(start == NEVER, 0, np.where(left == NEVER, stop_ns, left) - start)
+    return apportion(fleet_pusd(price, replicas, stop_ns), inside_ns.tolist())
 
 
 def _provenance(

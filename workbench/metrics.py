@@ -45,17 +45,19 @@ class Metric:
 
 
 def succeeded(log: RunLog) -> NDArray[np.bool_]:
-    return np.asarray(log.text("outcome") == "ok", dtype=bool)
+    return log.is_ok
 
 
 def _span(log: RunLog, end: str, start: str) -> Floats:
     """end - start in seconds of the requests that succeeded; NaN where either is unknown."""
-    good = log.where(succeeded(log))
+    good = log.ok
     return np.asarray((good.floats(end) - good.floats(start)) * NS)
 
 
 def first_chunk_tok(log: RunLog) -> tuple[Floats, bool]:
     """Tokens in each request's first chunk, and whether any had to be taken as one (a bound)."""
+    if log.segments is not None:  # simulated: one token an iteration
+        return np.ones(len(log)), bool((log.segments.tokens == 0).any())
     row, tok = log.lists("chunk_tok")
     found = np.full(len(log), np.nan)
     first = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, dtype=bool)
@@ -65,7 +67,7 @@ def first_chunk_tok(log: RunLog) -> tuple[Floats, bool]:
 
 
 def _tpot(log: RunLog) -> Floats:
-    good = log.where(succeeded(log))
+    good = log.ok
     after = good.floats("output_tok") - first_chunk_tok(good)[0]
     span = (good.floats("last_token_ns") - good.floats("first_token_ns")) * NS
     found: Floats = np.divide(span, after, out=np.full(len(good), np.nan), where=after > 0)
@@ -74,13 +76,14 @@ def _tpot(log: RunLog) -> Floats:
 
 def _gaps(log: RunLog) -> tuple[NDArray[np.int64], Floats]:
     """(row, seconds) of every gap between two chunks of one request."""
-    good = log.where(succeeded(log))
-    row, at = good.lists("chunk_ns")
+    row, at = log.ok.lists("chunk_ns")
     same = row[1:] == row[:-1]
     return row[1:][same], np.diff(at)[same] * NS
 
 
 def _stall(log: RunLog) -> Floats:
+    if log.ok.segments is not None:
+        return np.asarray(log.ok.segments.stall_ns() * NS)
     row, gap = _gaps(log)
     worst: Floats = np.full(int(succeeded(log).sum()), -np.inf)
     np.maximum.at(worst, row, gap)
@@ -136,7 +139,7 @@ def meets(log: RunLog, slo: Slo) -> NDArray[np.bool_]:
         found = compute(log)
         within = found <= limit
         if name == "tpot_s":
-            within |= log.where(good).floats("output_tok") <= 1
+            within |= log.ok.floats("output_tok") <= 1
         held &= within
     result = np.zeros(len(log), dtype=bool)
     result[good] = held
@@ -159,8 +162,9 @@ def run_values(log: RunLog, slo_by_tier: Mapping[str, Slo]) -> dict[str, float |
     tiers = log.text("tier")
     for tier in dict.fromkeys(tiers.tolist()):
         mine = np.asarray(tiers == tier, dtype=bool)
-        met[mine] = meets(log.where(mine), slo_by_tier.get(tier, slo_by_tier.get("*", Slo())))
-    done = log.where(good)
+        part = log if mine.all() else log.where(mine)
+        met[mine] = meets(part, slo_by_tier.get(tier, slo_by_tier.get("*", Slo())))
+    done = log.ok
     inside = np.nansum(log.floats("end_ns") - log.floats("sent_ns")) * NS
     rates: dict[str, float] = {
         "request_rate_rps": float(good.sum()),
@@ -183,6 +187,19 @@ def describe(found: Floats) -> dict[str, float | int | None]:
     return summary | {"max": float(found.max()) if len(found) else None, "n": len(found)}
 
 
+def _describe_gaps(log: RunLog) -> dict[str, float | int | None] | None:
+    """`describe(values(log, "gap_s"))` without writing out a value for every token; None where they are lists."""
+    segments = log.counted.ok.segments
+    if segments is None:
+        return None
+    n = segments.gap_n()
+    summary: dict[str, float | int | None] = {"mean": segments.gap_sum_ns() / n * NS if n else None}
+    for name, q in QUANTILES.items():
+        found = segments.gap_quantile_ns(q)
+        summary[name] = None if found is None else found * NS
+    return summary | {"max": segments.gap_max_ns() * NS if n else None, "n": n}
+
+
 def summarise(log: RunLog, slo_by_tier: Mapping[str, Slo] | None = None) -> dict[str, Any]:
     """All metrics of a run log in the one JSON shape: `metrics.ttft_s.mean.measured`.
 
@@ -192,13 +209,14 @@ def summarise(log: RunLog, slo_by_tier: Mapping[str, Slo] | None = None) -> dict
     slo, world, counted = slo_by_tier or {}, log.world, log.counted
     metrics: dict[str, Any] = {}
     for metric in PER_REQUEST:
-        stats = describe(values(log, metric.name))
+        short = _describe_gaps(log) if metric.name == "gap_s" else None
+        stats = describe(values(log, metric.name)) if short is None else short
         metrics[metric.name] = {"unit": metric.unit} | {key: {world: value} for key, value in stats.items()}
     for name, value in run_values(log, slo).items():
         metrics[name] = {"unit": METRICS[name].unit, "value": {world: value}}
     return {
         "kind": "workbench.summary", "schema": SCHEMA, "world": log.provenance.world, "partial": log.partial,
         "requests": len(counted), "warmup": len(log) - len(counted), "outcomes": counted.outcomes(),
-        "tpot_is_bound": first_chunk_tok(counted.where(succeeded(counted)))[1],
+        "tpot_is_bound": first_chunk_tok(counted.ok)[1],
         "metrics": metrics,
     }

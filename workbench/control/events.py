@@ -1,12 +1,10 @@
 """What the front door is told and what it answers, and how both are written in a journal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A request reached the front door. `estimated_tok` is a guess of its work; the true length is never here."""
 
     request_id: str
@@ -16,15 +14,13 @@ class Arrived:
     tier: str = "standard"
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """A released request is over at its replica, however it ended: its place is free."""
 
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """Hand this request to that replica now."""
 
     request_id: str
@@ -38,8 +34,7 @@ _KINDS: Mapping[str, type[Any]] = {kind.__name__.lower(): kind for kind in (Arri
 
 def to_json(item: Event | Decision) -> dict[str, Any]:
     """A flat object whose `kind` names the class."""
-    values = {field.name: getattr(item, field.name) for field in fields(item)}
-    return {"kind": type(item).__name__.lower(), **values}
+    return {"kind": type(item).__name__.lower(), **item._asdict()}
 
 
 def from_json(raw: Mapping[str, Any]) -> Any:

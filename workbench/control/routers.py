@@ -7,9 +7,9 @@ from typing import Protocol
 from workbench.control.events import Arrived
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
-    """A replica with a free place. The front door's own count: it is never older than now."""
+    """A replica, and how busy it is. The front door's own count, kept up by it: it is never older than now."""
 
     replica: int
     outstanding: int  # released and not yet over
@@ -25,7 +25,11 @@ class LeastLoaded:
     """Fewest outstanding requests, ties to the lowest replica number."""
 
     def pick(self, now_ns: int, request: Arrived, candidates: Sequence[Candidate]) -> int:  # noqa: ARG002 - protocol
-        return min(candidates, key=lambda c: (c.outstanding, c.replica)).replica
+        best = candidates[0]
+        for candidate in candidates:
+            if candidate.outstanding < best.outstanding:
+                best = candidate
+        return best.replica
 
 
 class RoundRobin:
@@ -35,6 +39,10 @@ class RoundRobin:
         self._last = -1
 
     def pick(self, now_ns: int, request: Arrived, candidates: Sequence[Candidate]) -> int:  # noqa: ARG002 - protocol
-        after = [c.replica for c in candidates if c.replica > self._last]
-        self._last = after[0] if after else candidates[0].replica
+        for candidate in candidates:
+            if candidate.replica > self._last:
+                break
+        else:
+            candidate = candidates[0]
+        self._last = candidate.replica
         return self._last

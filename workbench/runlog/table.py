@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -18,6 +19,8 @@ from workbench.files import atomic
 from workbench.runlog.part import KIND, SUFFIX, check_schema, part_path, read_part
 from workbench.runlog.provenance import Provenance
 from workbench.runlog.schema import COLUMNS, LIST_COLUMNS, OUTCOMES, SCHEMA, TEXT_COLUMNS, Row
+from workbench.runlog.segments import Segments
+from workbench.runlog.stored import attach, detach
 
 _META = b"workbench"
 Ints = NDArray[np.int64]
@@ -37,11 +40,16 @@ ARROW = pa.schema([pa.field(name, _type(name)) for name in COLUMNS])
 
 @dataclass(frozen=True)
 class RunLog:
-    """Rows and where they come from. `partial` is true for a run that did not end by itself."""
+    """Rows and where they come from. `partial` is true for a run that did not end by itself.
+
+    A large simulated log has `segments` instead of the lists `chunk_ns` and `chunk_tok`; `lists` and `rows` give the
+    lists from either.
+    """
 
     provenance: Provenance
     table: pa.Table
     partial: bool = False
+    segments: Segments | None = None
 
     @staticmethod
     def from_rows(provenance: Provenance, rows: Sequence[Row], *, partial: bool = False) -> "RunLog":
@@ -75,7 +83,8 @@ class RunLog:
 
     def floats(self, name: str) -> Floats:
         """A column as float64, NaN where it is null (nanoseconds below 2**53, 104 days, stay exact)."""
-        return np.asarray(pd.to_numeric(self.table.column(name).to_pandas()), dtype=np.float64)
+        column = pc.cast(self.table.column(name), pa.float64(), safe=False)
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
     def text(self, name: str) -> NDArray[np.object_]:
         return np.asarray(self.table.column(name).to_pandas(), dtype=object)
@@ -85,18 +94,48 @@ class RunLog:
 
     def lists(self, name: str) -> tuple[Ints, Ints]:
         """A list column flattened: (row index of each value, values)."""
+        if self.segments is not None and name in LIST_COLUMNS:
+            row, at_ns = self.segments.expand()
+            return row, at_ns if name == "chunk_ns" else np.ones_like(at_ns)
         column = self.table.column(name).combine_chunks()
         lengths = np.asarray(column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
         values = np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.int64)
         return np.repeat(np.arange(len(self), dtype=np.int64), lengths), values
 
     def where(self, mask: NDArray[np.bool_]) -> "RunLog":
-        return replace(self, table=self.table.filter(pa.array(mask)))
+        kept = None if self.segments is None else self.segments.where(mask)
+        return replace(self, table=self.table.filter(pa.array(mask)), segments=kept)
 
     @cached_property
     def counted(self) -> "RunLog":
         """Without the warm-up rows: what every metric is computed on."""
-        return self.where(~self.flags("warmup"))
+        warm = self.flags("warmup")
+        return self.where(~warm) if warm.any() else self
+
+    @cached_property
+    def ok(self) -> "RunLog":
+        """The rows that succeeded."""
+        good = self.is_ok
+        return self if good.all() else self.where(good)
+
+    @cached_property
+    def is_ok(self) -> NDArray[np.bool_]:
+        return np.asarray(pc.equal(self.table.column("outcome"), "ok").to_numpy(), dtype=bool)
+
+    @property
+    def with_lists(self) -> "RunLog":
+        """The same log with `chunk_ns` and `chunk_tok` written out and no segments: large."""
+        return self if self.segments is None else self.with_chunks(*self.segments.expand())
+
+    def with_chunks(self, row: Ints, at_ns: Ints) -> "RunLog":
+        """With chunks of one token each, given by row and time; rows without any keep null."""
+        per_row = np.bincount(row, minlength=len(self))
+        offsets = pa.array(np.r_[0, np.cumsum(per_row)], mask=np.r_[per_row == 0, False], type=pa.int32())
+        table = self.table
+        for name, values in (("chunk_ns", at_ns), ("chunk_tok", np.ones_like(at_ns))):
+            column = pa.ListArray.from_arrays(offsets, pa.array(values))
+            table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
+        return replace(self, table=table, segments=None)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -107,7 +146,7 @@ class RunLog:
     def rows(self) -> list[Row]:
         """Back to row objects, for small logs and tests."""
         found = []
-        for values in self.table.to_pylist():
+        for values in self.with_lists.table.to_pylist():
             for name in LIST_COLUMNS:
                 values[name] = None if values[name] is None else tuple(values[name])
             found.append(Row(**values))
@@ -115,16 +154,17 @@ class RunLog:
 
     def outcomes(self) -> dict[str, int]:
         """How many ended in which way; the values add up to the number of rows."""
-        seen = self.text("outcome")
-        return {name: int((seen == name).sum()) for name in OUTCOMES}
+        seen = {item["values"]: item["counts"] for item in self.table.column("outcome").value_counts().to_pylist()}
+        return {name: int(seen.get(name, 0)) for name in OUTCOMES}
 
 
 def write(log: RunLog, path: Path) -> Path:
     """Write Parquet under its final name, or nothing; a part file of the same run is then removed."""
     head = {"kind": KIND, "schema": SCHEMA, "partial": log.partial, "provenance": log.provenance.as_dict()}
-    table = log.table.replace_schema_metadata({_META: json.dumps(head).encode()})
+    table, about = attach(log.table, log.segments)
+    table = table.replace_schema_metadata({_META: json.dumps(head | about).encode()})
     with atomic(path, durable=True) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=sorted(TEXT_COLUMNS - {"request_id"}))
     part_path(path).unlink(missing_ok=True)
     return path
 
@@ -150,7 +190,8 @@ def read(path: Path) -> RunLog:
         for item in fields(Row)
     ]
     return RunLog(
-        Provenance.from_dict(head["provenance"]), pa.table(filled, schema=ARROW), bool(head.get("partial", False))
+        Provenance.from_dict(head["provenance"]), pa.table(filled, schema=ARROW), bool(head.get("partial", False)),
+        detach(table, head, path.name),
     )
 
 
