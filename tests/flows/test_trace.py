@@ -121,6 +121,28 @@ def test_a_window_and_a_packed_file(folder: Path) -> None:
         Window(2.0, 1.0)
 
 
+def test_a_pair_of_pools_has_a_track_an_engine(folder: Path) -> None:
+    text = TEXT.replace("replicas = 2", """
+[fleet.rules]
+engine = "vllm-disaggregated"
+kv_bytes_per_tok = 100_000
+link_bytes_per_s = 1e9
+decode_n = 2
+prefill = { max_num_batched_tokens = 512 }
+""")
+    (folder / "d.toml").write_text(text)
+    run_scenario(folder / "d.toml", folder / "pools", seed=3)
+    trace(folder / "pools", folder / "d.json")
+    found = json.loads((folder / "d.json").read_text())
+    check(found)
+    names = {item["tid"]: item["args"]["name"] for item in found["traceEvents"] if item["name"] == "thread_name"}
+    assert names == {1: "prefill 0", 2: "decode 0", 3: "decode 1"}
+    slices = [item for item in found["traceEvents"] if item["ph"] == "X"]
+    assert {item["tid"] for item in slices} == {1, 2, 3}
+    assert not any(item["args"]["decode_n"] for item in slices if item["tid"] == 1)
+    assert max(item["args"]["kv_blocks"] for item in slices) <= 40
+
+
 def test_what_cannot_be_shown_is_said(folder: Path) -> None:
     with pytest.raises(UsageError, match="no seed 9; it has seed-3, seed-4"):
         trace(folder / "run", folder / "t.json", seed=9)

@@ -1,6 +1,7 @@
 """Scenario files, `sim run`, and what it writes; every shipped scenario and the example run as they are."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from sims.cost import apportion, fleet_pusd
-from sims.rules import LlamaCppRules, VllmRules
+from sims.rules import DisaggregatedRules, LlamaCppRules, VllmRules
 from sims.scenario import Scenario, rules_for
 from workbench import paths
 from workbench.cli.sim import group
@@ -159,6 +160,26 @@ def test_rules_come_from_the_profile_kv_included() -> None:
     assert rules_for(found, {}) == VllmRules(max_num_seqs=8, kv_blocks=99, block_tok=32)
     assert rules_for(found, {"kv_blocks": 10}) == VllmRules(max_num_seqs=8, kv_blocks=10, block_tok=32)
     assert rules_for(profile(), {"slots": 8}) == LlamaCppRules(slots=8)
+
+
+def test_wrong_rules_name_their_key() -> None:
+    vllm = profile(rules={"engine": "vllm"}, kv_blocks=99)
+    pools: dict[str, Any] = {"engine": "vllm-disaggregated", "kv_bytes_per_tok": 10, "link_bytes_per_s": 1e9}
+    found = rules_for(vllm, pools | {"decode": {"max_num_seqs": 7}})
+    assert isinstance(found, DisaggregatedRules)
+    assert (found.prefill.max_num_seqs, found.decode.max_num_seqs, found.decode.kv_blocks) == (128, 7, 99)
+    for wrong, told in (
+        (pools | {"decode": {"max_seqs": 7}}, "fleet.rules.decode.max_seqs: unknown here"),
+        (pools | {"decode": 7}, "fleet.rules.decode: 7: write a table"),
+        ({"acceptance": "high"}, "fleet.rules: a value of the wrong kind"),
+        ({"engine": "tgi"}, "engine 'tgi' has no batching rules here"),
+        ({"kv_blocks": 0}, "kv_blocks is 0"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(told)):
+            rules_for(vllm, wrong)
+    with pytest.raises(UsageError, match="kv_blocks is not known"):
+        rules_for(profile(rules={"engine": "vllm"}), {})
+    assert rules_for(profile(rules={"engine": "vllm"}), {"kv_blocks": 5}) == VllmRules(kv_blocks=5)
 
 
 def test_a_profile_is_a_file_here_or_one_that_ships(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from workbench.flows.executor import Refused, guarded
 
 T = TypeVar("T")
 R = TypeVar("R")
-LOOPBACK = "127.0.0.1"
+LOOPBACK, TRIES = "127.0.0.1", 3
 
 
 def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Iterator[R | Refused]:
@@ -47,15 +47,23 @@ def _connected(address: str) -> Iterator[Any]:
         options |= {"address": "local", "include_dashboard": False, "_node_ip_address": LOOPBACK}
     else:
         options |= {"address": address}
-    try:
-        ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        raise Failure(f"ray {address}: cannot connect: {_last_line(error)}; `ray status` shows a running cluster") \
-            from error
+    _begin(ray, address, options, tries=TRIES if address == "local" else 1)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _begin(ray: Any, address: str, options: dict[str, Any], tries: int) -> None:
+    """Connect. A local node has 30 s to start, which Ray fixes and a busy machine may miss: then again."""
+    try:
+        ray.init(**options)
+    except Exception as error:  # a node that does not start is no other kind
+        ray.shutdown()
+        if tries > 1:
+            return _begin(ray, address, options, tries - 1)
+        raise Failure(f"ray {address}: cannot connect: {_last_line(error)}; `ray status` shows a running cluster") \
+            from error
 
 
 def _last_line(error: BaseException) -> str:

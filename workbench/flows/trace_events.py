@@ -12,7 +12,8 @@ import numpy as np
 
 from sims.replica import Iteration
 from sims.result import SimResult
-from sims.rules import Rules, VllmRules
+from sims.rules import DisaggregatedRules, Rules, VllmRules
+from workbench.errors import UsageError
 from workbench.runlog.schema import Row
 
 FLEET, REQUESTS = 1, 2  # process ids: a group of tracks each
@@ -25,17 +26,28 @@ def events(result: SimResult, rules: Rules, from_ns: int, to_ns: int) -> Iterato
     rows = result.log.rows()
     yield _name("process_name", FLEET, 0, "replicas")
     yield _name("process_name", REQUESTS, 0, "requests")
-    for replica in range(len(result.busy_ns)):
-        yield _name("thread_name", FLEET, replica + 1, f"replica {replica}")
-    for replica in range(len(result.busy_ns)):
-        cache = Cache(rules, {row.request_id: row.prompt_tok or 0 for row in rows})
-        mine = [iteration for number, iteration in result.trace if number == replica]
+    tracks = engines(rules, len(result.busy_ns))
+    for number, name in enumerate(tracks):
+        yield _name("thread_name", FLEET, number + 1, name)
+    cache = Cache(rules, {row.request_id: row.prompt_tok or 0 for row in rows})
+    for number in range(len(tracks)):  # of a pair of pools those that prefill come first, and their tokens as well
+        mine = [iteration for track, iteration in result.trace if track == number]
         for jump in jumps(mine, cache):
             if jump.end_ns > from_ns and jump.start_ns < to_ns:
-                yield jump.event(replica + 1)
+                yield jump.event(number + 1)
     yield from counters(rows, len(result.busy_ns), from_ns, to_ns)
     for row in rows:
         yield from request(row, from_ns, to_ns)
+
+
+def engines(rules: Rules, replicas: int) -> list[str]:
+    """The names of what runs iterations, as the trace numbers them. Raises UsageError."""
+    if not isinstance(rules, DisaggregatedRules):
+        return [f"replica {number}" for number in range(replicas)]
+    if replicas > 1:
+        raise UsageError("the engines of several disaggregated replicas are not told apart: trace one replica, with "
+                         "more engines in its pools")
+    return [f"prefill {n}" for n in range(rules.prefill_n)] + [f"decode {n}" for n in range(rules.decode_n)]
 
 
 @dataclass(slots=True)
@@ -87,9 +99,10 @@ class Cache:
                 held.append(self.prompt_tok[name] + self.out_tok[name] - 1)  # the newest token's KV comes next
             self.decoding.add(name)
         self.decoding.difference_update(iteration.finished)
-        if not isinstance(self.rules, VllmRules):
+        pool = self.rules.decode if isinstance(self.rules, DisaggregatedRules) else self.rules
+        if not isinstance(pool, VllmRules):
             return sum(held), None
-        return sum(held), sum(-(-tok // self.rules.block_tok) for tok in held)
+        return sum(held), sum(-(-tok // pool.block_tok) for tok in held)
 
 
 def jumps(iterations: list[Iteration], cache: Cache) -> Iterator[Jump]:
