@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,8 @@ def test_everybody_is_served_and_every_rank_keeps_its_blocks(
     assert all(getattr(rank, "kv").free == kv_blocks for rank in batchers)  # noqa: B009  two classes have it
 
 
-def test_mutant_a_step_as_long_as_the_fastest_rank_is_noticed() -> None:
-    batches = Batch(prefills=((50, 0),)), Batch(prefills=((20, 0),))
-    assert min(Linear().iteration_ns(batch) for batch in batches) != 1_500
+def test_mutant_a_step_as_long_as_the_fastest_rank_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sims.replica.replica.lockstep_ns", lambda timing, batches: min(
+        timing.iteration_ns(batch) for batch in batches))
+    with pytest.raises(AssertionError):
+        test_an_iteration_is_as_long_as_the_slowest_rank()
