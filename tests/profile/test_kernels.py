@@ -138,7 +138,7 @@ def test_no_skew_where_the_longest_is_not_slower(tmp_path: Path) -> None:
 def test_many_decode_iterations_are_those_of_one_at_a_time(data: st.DataObject) -> None:
     model = data.draw(st.sampled_from((SKEWED, SKEWED.model_copy(update={"ranks": 2}))))
     n = data.draw(st.sampled_from((1, 2, 5, 8, 9, 33, 40)))
-    longest = data.draw(st.one_of(st.integers(985, 1030), st.integers(1, 2100)))  # where the bucket changes, or anywhere
+    longest = data.draw(st.one_of(st.integers(985, 1030), st.integers(1, 2100)))  # where a bucket ends
     shortest = data.draw(st.integers(1, max(1, longest // 2)))
     contexts = [longest, *data.draw(st.lists(st.integers(shortest, longest), min_size=n - 1, max_size=n - 1))]
     k = data.draw(st.integers(1, 60))

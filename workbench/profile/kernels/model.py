@@ -66,24 +66,12 @@ class Kernels(Settings):
 
     def iteration_ns(self, batch: Batch) -> int:
         """One rank's batch; further ranks are idle and run along."""
-        if self.ranks > 1:
-            return self.lockstep_ns((batch,))
-        tokens = batch.prefill_tok + batch.decode_n + batch.draft_tok
-        sequences = batch.decode_n + len(batch.prefills) + batch.draft_tok
-        key = tokens, sequences
-        base_ns = self._base_cache.get(key)
-        if base_ns is None:
-            base_ns = self._base_cache[key] = self._base_ns(tokens, sequences, tokens, tokens)
-        return max(1, base_ns + self.attention_ns(batch))
+        return max(1, self._around_ns((batch,)) + self.attention_ns(batch))
 
     def lockstep_ns(self, batches: Sequence[Batch]) -> int:
         """All ranks together: each waits for the slowest attention and the fullest rank, and the experts see
         everybody's tokens. A rank without work runs one token along, as the engine does."""
-        tokens = [max(1, b.prefill_tok + b.decode_n + b.draft_tok) for b in batches]
-        tokens += [1] * (self.ranks - len(tokens))
-        sequences = max(1, max((b.decode_n + len(b.prefills) + b.draft_tok for b in batches), default=1))
-        base_ns = self._base_ns(max(tokens), sequences, sum(tokens), max(tokens) * len(tokens))
-        return max(1, base_ns + max((self.attention_ns(batch) for batch in batches), default=0))
+        return max(1, self._around_ns(batches) + max([self.attention_ns(batch) for batch in batches], default=0))
 
     def decode_line(self, decode_n: int, ctx_sum_tok: int) -> None:
         """No formula: `decode_times_ns` reads many iterations off a table."""
@@ -93,7 +81,7 @@ class Kernels(Settings):
     ) -> NDArray[np.int64]:
         """Shape (k,): the next k iterations of at least one decode alone, each with every context one token longer."""
         batch = Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
-        base_ns = self.iteration_ns(batch) - self.attention_ns(batch)
+        base_ns = self._around_ns((batch,))
         mean_tok = ctx_sum_tok // decode_n
         table = self._decode_ns(decode_n, max(mean_tok, ctx_max_tok) + k)
         times = table[mean_tok:mean_tok + k].copy()
@@ -134,9 +122,22 @@ class Kernels(Settings):
             gap = int(self.attention.at(row, max_tok) * self.layers / PS_PER_NS) - at_mean if alpha else 0
         return at_mean + (alpha * gap // UNIT if gap > 0 else 0)
 
+    def _around_ns(self, batches: Sequence[Batch]) -> int:
+        """Everything but attention."""
+        counts = [(b.prefill_tok + b.decode_n + b.draft_tok, b.decode_n + len(b.prefills) + b.draft_tok)
+                  for b in batches]
+        if self.ranks == 1:
+            (key,) = counts
+            found = self._base_cache.get(key)
+            if found is None:
+                found = self._base_cache[key] = self._base_ns(*key, key[0], key[0])
+            return found
+        tokens = [max(1, tokens) for tokens, _ in counts] + [1] * (self.ranks - len(counts))
+        sequences = max([1, *[sequences for _, sequences in counts]])
+        return self._base_ns(max(tokens), sequences, sum(tokens), max(tokens) * len(tokens))
+
     def _base_ns(self, tokens: int, sequences: int, expert_tok: int, sent_tok: int) -> int:
-        """Everything but attention: a rank with `tokens`, experts with `expert_tok` of all ranks, collectives over
-        `sent_tok`."""
+        """A rank with `tokens` and `sequences`, experts with `expert_tok` of all ranks, collectives over `sent_tok`."""
         ps = sum([kernel.value_ps(tokens) for kernel in self.over_tokens.values()])
         ps += sum([kernel.value_ps(sequences) for kernel in self.over_sequences.values()])
         if self.experts is not None:
