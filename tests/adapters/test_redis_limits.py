@@ -29,7 +29,7 @@ EPOCH_NS = 1_790_000_000_123_457_000  # a day in 2026: where doubles no longer h
 US = 1000
 EXPIRE_NS = 90 * US
 UNIQUE = count()
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 
 RULES: dict[str, Callable[[], list[Level]]] = {
     "gcra": lambda: [Level("k", Gcra(7, 90 * US, 9))],
@@ -45,9 +45,10 @@ RULES: dict[str, Callable[[], list[Level]]] = {
 }
 # (gap in whole microseconds and ns beyond, what, key, amount or index of the reservation, used)
 STEPS = st.lists(st.tuples(
-    st.integers(0, 50), st.integers(0, 999), st.sampled_from(["ask", "ask", "reserve", "commit", "refund"]),
+    st.sampled_from([0, 0, 1, 2, 3, 5, 8, 13, 29, 31]), st.integers(0, 999),
+    st.sampled_from(["ask", "ask", "reserve", "commit", "refund"]),
     st.sampled_from("ab"), st.integers(1, 12), st.integers(0, 14),
-), min_size=1, max_size=30)
+), min_size=12, max_size=30)
 Step = tuple[int, int, str, str, int, int]
 
 
@@ -79,11 +80,12 @@ def test_twins_answer_alike_on_whole_microseconds(redis_client: Any, name: str, 
         now_ns += gap_us * US
         keys = {one: key if one == "user" else "shared" for one in names}
         if what == "ask":
-            assert shared.ask(now_ns, keys, amount) == rounded(pure.ask(now_ns, keys, amount)), (now_ns, keys, amount)
+            alike(shared.ask(now_ns, keys, amount), pure.ask(now_ns, keys, amount))
         elif what == "reserve":
             ours, theirs = pure.reserve(now_ns, keys, amount), shared.reserve(now_ns, keys, amount)
             if isinstance(ours, Answer):
-                assert theirs == rounded(ours)
+                assert isinstance(theirs, Answer)
+                alike(theirs, ours)
             else:
                 assert isinstance(theirs, Reservation)
                 assert theirs[1:] == ours[1:]
@@ -91,6 +93,12 @@ def test_twins_answer_alike_on_whole_microseconds(redis_client: Any, name: str, 
         elif held:
             one, other = held[amount % len(held)]
             assert settle(shared, now_ns, what, other, used) == settle(pure, now_ns, what, one, used)
+
+
+def alike(theirs: Answer, ours: Answer) -> None:
+    """Which of two levels refuses longer may differ where both waits end in the same microsecond."""
+    assert theirs._replace(level="") == rounded(ours)._replace(level="")
+    assert bool(theirs.level) == bool(ours.level)
 
 
 def rounded(answer: Answer) -> Answer:
@@ -119,28 +127,28 @@ def test_between_microseconds_the_twin_admits_nothing_that_the_policy_would_refu
                 assert isinstance(ours, Reservation), (now_ns, keys, amount, ours)
                 held.append((ours, theirs))
             elif theirs.retry_after_ns is not None:
-                assert theirs.retry_after_ns > 0
-                assert (now_ns + theirs.retry_after_ns) % US == 0
+                now_ns += theirs.retry_after_ns  # the first whole microsecond at which the twin admits
+                assert now_ns % US == 0
+                assert not shared.ask(now_ns - 1, keys, amount).admitted
+                assert shared.ask(now_ns, keys, amount).admitted
+                assert pure.ask(now_ns, keys, amount).admitted
         elif held:
             one, other = held.pop(amount % len(held))
             assert settle(shared, now_ns, what, other, used) == settle(pure, now_ns, what, one, used)
-    keys = dict.fromkeys(names, "shared")
-    last = shared.ask(now_ns, keys, 4)
-    if last.retry_after_ns:  # the first whole microsecond at which the twin admits
-        at_ns = now_ns + last.retry_after_ns
-        assert not shared.ask(at_ns - 1, keys, 4).admitted
-        assert shared.ask(at_ns, keys, 4).admitted
 
 
 @SHARED
-@given(asks=st.lists(st.tuples(st.integers(0, 2**41), st.integers(1, 2**44)), min_size=1, max_size=20))
-def test_a_counter_is_exact_beyond_what_doubles_multiply(redis_client: Any, asks: list[tuple[int, int]]) -> None:
-    """Amount x window is 2^80 here; a double holds 2^53."""
-    rule = SlidingCounter(2**45 + 12_345, (2**40 + 7) * US)
+@given(gaps_us=st.lists(st.integers(2**30, 2**39), min_size=30, max_size=40), tenths=st.integers(1, 9))
+def test_a_counter_is_exact_beyond_what_doubles_multiply(redis_client: Any, gaps_us: list[int], tenths: int) -> None:
+    """Amount x window is 2^89 here, and a double holds 2^53: both sides of the limit, one apart."""
+    rule = SlidingCounter(2**49 + 12_345, (2**40 + 7) * US)
     pure, shared, now_ns = Limits([Level("k", rule)]), twin(redis_client, [Level("k", rule)]), EPOCH_NS
-    for gap_us, amount in asks:
+    for gap_us in gaps_us:
         now_ns += gap_us * US
-        assert shared.ask(now_ns, "x", amount) == rounded(pure.ask(now_ns, "x", amount))
+        left = pure.ask(now_ns, "x", rule.amount + 1).remaining
+        for amount in (left + 1, left * tenths // 10, left - left * tenths // 10 + 1, left - left * tenths // 10):
+            if amount:
+                assert shared.ask(now_ns, "x", amount) == rounded(pure.ask(now_ns, "x", amount))
 
 
 def test_an_ask_is_one_evalsha_whatever_the_levels(redis_client: Any) -> None:

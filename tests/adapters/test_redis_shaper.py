@@ -12,8 +12,9 @@ from workbench.control.limits import Gcra, Shaper
 EPOCH_NS = 1_790_000_000_123_457_000
 US = 1000
 UNIQUE = count()
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-ASKS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 999), st.integers(1, 7)), min_size=1, max_size=30)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+GAPS_US = st.sampled_from([0, 0, 1, 2, 3, 5, 8, 13, 29])
+ASKS = st.lists(st.tuples(GAPS_US, st.integers(0, 999), st.integers(1, 7)), min_size=12, max_size=30)
 
 
 @SHARED
