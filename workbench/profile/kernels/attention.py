@@ -53,19 +53,36 @@ class Attention(Settings):
         low, t = bracket(self.decode_n, decode_n)
         return np.asarray(grid[low] + (grid[low + 1] - grid[low]) * t if t else grid[low])
 
-    def mixed_row(self, chunk_tok: float, past_tok: float, decode_n: int) -> list[float]:
-        """Picoseconds over `context_tok` for prompt pieces beside `decode_n` decodes."""
-        (a, s), (b, t), (c, u) = (bracket(axis, x) for axis, x in zip(
-            self.axes, (chunk_tok, past_tok, decode_n), strict=False))
-        part = self._grid[0][a:a + 2, b:b + 2, c:c + 2]
-        for weight in (s, t, u):
-            part = part[0] + (part[1] - part[0]) * weight if weight and len(part) > 1 else part[0]
-        return [float(value) for value in part]
+    def mixed_ps(self, chunk_tok: float, past_tok: float, decode_n: int, *contexts_tok: int) -> list[float]:
+        """Prompt pieces beside `decode_n` decodes, at each of the contexts."""
+        flat, axes = self._flat, self.axes
+        corners = [(0, 1.0)]
+        for axis, stride, x in zip(axes, self._strides, (chunk_tok, past_tok, decode_n), strict=False):
+            low, t = bracket(axis, x)
+            at = low * stride
+            if t:
+                corners = [pair for start, weight in corners for pair in (
+                    (start + at, weight * (1.0 - t)), (start + at + stride, weight * t))]
+            else:
+                corners = [(start + at, weight) for start, weight in corners]
+        found = []
+        for context_tok in contexts_tok:
+            low, t = bracket(axes[3], context_tok)
+            value = sum([flat[start + low] * weight for start, weight in corners])
+            if t:
+                value += t * (sum([flat[start + low + 1] * weight for start, weight in corners]) - value)
+            found.append(value)
+        return found
 
-    def at(self, row: list[float], context_tok: int) -> float:
-        """A row's value at one context."""
-        low, t = bracket(self.context_tok, context_tok)
-        return row[low] + (row[low + 1] - row[low]) * t if t else row[low]
+    @cached_property
+    def _flat(self) -> list[float]:
+        found: list[float] = self._grid[0].ravel().tolist()
+        return found
+
+    @cached_property
+    def _strides(self) -> tuple[int, ...]:
+        sizes = [len(axis) for axis in self.axes]
+        return tuple(int(np.prod(sizes[i + 1:])) for i in range(3))
 
     @cached_property
     def _grid(self) -> tuple[Grid, Filled]:

@@ -144,9 +144,10 @@ def _experts(
     if not path.is_file():
         raise UsageError(f"{perf.name}: no moe.csv under tp{parts} or tp1, and {architecture.name} has experts")
     experts = read_experts(path, architecture.experts, architecture.experts_per_tok, shards)
+    evenly = "experts: every one taken to be chosen equally often; a trained router reaches somewhat fewer at once"
     if parts > 1 and path == one:
-        return experts.split(parts), f"experts: cut in {parts} parts, not measured; whole ones' time over {parts}"
-    return experts, ""
+        return experts.split(parts), f"{evenly}; cut in {parts} parts, not measured: whole ones' time over {parts}"
+    return experts, evenly
 
 
 def _ranges(attention: Attention) -> Ranges:

@@ -80,23 +80,20 @@ class Kernels(Settings):
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
     ) -> NDArray[np.int64]:
         """Shape (k,): the next k iterations of at least one decode alone, each with every context one token longer."""
-        batch = Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
-        base_ns = self._around_ns((batch,))
+        base_ns = self._around_ns((Batch((), decode_n),))
         mean_tok = ctx_sum_tok // decode_n
         table = self._decode_ns(decode_n, max(mean_tok, ctx_max_tok) + k)
-        times = table[mean_tok:mean_tok + k].copy()
+        times = base_ns + table[mean_tok:mean_tok + k]
         done = 0
-        while done < k:
-            largest = ctx_max_tok + done
-            until = next((turn - ctx_max_tok + 1 for turn in self.skew.turns_tok() if turn >= largest), k)
-            until = min(k, until) if until > done else k
-            alpha = self.skew.alpha(0, 0, decode_n, mean_tok + done, largest, ctx_min_tok + done)
+        while done < k:  # the skew rate stays as it is; the bucket of the longest context changes now and then
+            longest = ctx_max_tok + done
+            until = min(k, done + self.skew.room_tok(longest))
+            alpha = self.skew.alpha(0, 0, decode_n, mean_tok + done, longest, ctx_min_tok + done)
             if alpha:
-                part = times[done:until]
-                gap = np.maximum(0, table[largest:largest + until - done] - part)
-                part += alpha * gap // UNIT
+                gap = table[longest:longest + until - done] - table[mean_tok + done:mean_tok + until]
+                times[done:until] += np.maximum(gap, 0) * alpha // UNIT
             done = until
-        return np.maximum(1, base_ns + times)
+        return times if base_ns > 0 and self.skew.least >= 0 else np.maximum(1, times)
 
     @property
     def uses(self) -> frozenset[str]:
@@ -117,21 +114,21 @@ class Kernels(Settings):
             at_mean = int(table[mean_tok])
             gap = int(table[max_tok]) - at_mean if alpha else 0
         else:
-            row = self.attention.mixed_row(*equivalent(batch), n)
-            at_mean = int(self.attention.at(row, mean_tok) * self.layers / PS_PER_NS)
-            gap = int(self.attention.at(row, max_tok) * self.layers / PS_PER_NS) - at_mean if alpha else 0
+            contexts = (mean_tok, max_tok) if alpha else (mean_tok,)
+            found = self.attention.mixed_ps(*equivalent(batch), n, *contexts)
+            at_mean, *more = [int(ps * self.layers / PS_PER_NS) for ps in found]
+            gap = more[0] - at_mean if more else 0
         return at_mean + (alpha * gap // UNIT if gap > 0 else 0)
 
     def _around_ns(self, batches: Sequence[Batch]) -> int:
         """Everything but attention."""
-        counts = [(b.prefill_tok + b.decode_n + b.draft_tok, b.decode_n + len(b.prefills) + b.draft_tok)
-                  for b in batches]
         if self.ranks == 1:
-            (key,) = counts
+            key = _counts(batches[0])
             found = self._base_cache.get(key)
             if found is None:
                 found = self._base_cache[key] = self._base_ns(*key, key[0], key[0])
             return found
+        counts = [_counts(batch) for batch in batches]
         tokens = [max(1, tokens) for tokens, _ in counts] + [1] * (self.ranks - len(counts))
         sequences = max([1, *[sequences for _, sequences in counts]])
         return self._base_ns(max(tokens), sequences, sum(tokens), max(tokens) * len(tokens))
@@ -183,6 +180,12 @@ class Kernels(Settings):
             table = (found * self.layers / PS_PER_NS).astype(np.int64)
             self._decode_tables[decode_n] = table
         return table
+
+
+def _counts(batch: Batch) -> tuple[int, int]:
+    """Tokens and sequences."""
+    more = batch.decode_n + batch.draft_tok
+    return (batch.prefill_tok + more, len(batch.prefills) + more) if batch.prefills else (more, more)
 
 
 def equivalent(batch: Batch) -> tuple[float, float]:

@@ -37,9 +37,16 @@ class Skew(Settings):
                  _upper(pasts, past_tok))
         return cells.get(place, self.default)
 
-    def turns_tok(self) -> tuple[int, ...]:
-        """Largest contexts after which another bucket holds."""
-        return self._index[3]
+    def room_tok(self, longest_tok: int) -> int:
+        """How many iterations the bucket of the longest context holds, this one included; at least 1."""
+        bounds = self._index[3]
+        at = bisect_left(bounds, longest_tok)
+        return bounds[at] - longest_tok + 1 if at < len(bounds) else BEYOND
+
+    @cached_property
+    def least(self) -> int:
+        """The smallest alpha there is."""
+        return min([self.default, *[row[5] for row in self.table]])
 
     @cached_property
     def _index(self) -> tuple[
