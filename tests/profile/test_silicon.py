@@ -16,7 +16,7 @@ from workbench.errors import Failure, UsageError
 from workbench.profile.batch import Batch
 from workbench.profile.grid import Grid
 from workbench.profile.profile import SHIPPED_MAX_BYTES, Parallel, Profile, read
-from workbench.profile.silicon.build import build
+from workbench.profile.silicon.build import UNTUNED, build
 from workbench.profile.silicon.database import Database, load, package_folder
 from workbench.profile.silicon.knots import Floats, choose, never_falling
 from workbench.profile.silicon.ladder import ladder, rebuild, rung, same
@@ -170,6 +170,20 @@ def test_every_rung_that_ships_is_small_sound_and_says_where_it_is_thin() -> Non
         assert all(a <= b for a, b in pairwise(steps))
         assert "/site-packages" not in file.read_text()
     assert sum(file.stat().st_size for file in SHIPPED) < 1_000_000
+
+
+def test_a_format_that_is_slower_than_more_bits_is_named() -> None:
+    """Block-wise dense matrices on B200 were measured on untuned kernels; the published runs are far faster."""
+    def slower(gpu: str, quant: str) -> float:
+        asked = setup(package_folder(), MODEL, gpu, quant=quant)
+        return Database(asked, batched_tok=2048, seqs=256).slower_than_bf16()
+
+    assert slower("b200", "fp8_block") > 2
+    assert slower("l40s", "fp8") < UNTUNED
+    folder = paths.datasets() / "profiles" / "silicon"
+    named = read(folder / "qwen3-coder-480b-a35b-b200-tp8-ep8-fp8.json")
+    assert named.provenance["formats"] == {"dense": "fp8", "experts": "fp8_block"}
+    assert any("untuned kernels" in text for text in named.thin)
 
 
 def test_more_gpus_are_faster_and_hold_more() -> None:

@@ -21,6 +21,7 @@ BIG_CARD_BYTES = 70 << 30  # vLLM's EngineArgs: 8,192 tokens a step from here on
 MAX_DECODES, MAX_NEW_TOK, MAX_CTX_TOK = 512, 16_384, 131_072
 WITHIN_FRAC = 0.005  # of the iteration's time, where the knots allow
 FEW_KV_TOK = 32_768
+UNTUNED = 1.15  # fewer bits and yet so much slower
 
 DECODES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512)
 NEW_TOK = (1, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, MAX_NEW_TOK)
@@ -143,7 +144,8 @@ def _provenance(setup: Setup, database: Database, made_on: str) -> dict[str, Any
     memory = database.kv["memory_breakdown"]
     return {
         "database": f"{DISTRIBUTION} {database.package_version}, NVIDIA, Apache-2.0",
-        "tables": f"{setup.gpu}, {setup.engine} {database.version}", "made_on": made_on,
+        "tables": f"{setup.gpu}, {setup.engine} {database.version}", "formats": database.formats,
+        "made_on": made_on,
         "warnings": list(database.warnings),
         "kv_blocks": {
             "origin": "derived", "basis": f"{MEMORY_FRAC:.0%} of the card's memory less what else lies in it",
@@ -164,6 +166,8 @@ def _thin(setup: Setup, database: Database, found: GridReport) -> tuple[str, ...
         notes.append(f"{estimated:.0%} of decode time is estimated, not measured ({named})")
     notes += [f"{name}: the table is off by {item.p95_abs_frac:.0%} at the 95th percentile"
               for name, item in found.residuals.items() if item.p95_abs_frac > 0.05]
+    if setup.quant != "bf16" and (slower := database.slower_than_bf16()) > UNTUNED:
+        notes.append(f"{setup.quant} is up to {slower:.1f} times as slow as bf16 here: tables of untuned kernels")
     if database.kv_tok < FEW_KV_TOK:
         notes.append(f"the KV cache holds {database.kv_tok} tokens only")
     if split.pp > 1:

@@ -17,8 +17,9 @@ PACKAGE = "aiconfigurator_core"
 DISTRIBUTION = "aiconfigurator-core"
 MEMORY_FRAC = 0.9  # vLLM's gpu_memory_utilization; TensorRT-LLM's free_gpu_memory_fraction
 ATTENTION = re.compile(r"attention|attn|mla")
-BESIDE_EXPERTS = {"fp8": "fp8_block", "int4": "bfloat16", "mxfp4": "bfloat16"}  # what such checkpoints do elsewhere
+BESIDE_EXPERTS = {"int4": "bfloat16", "mxfp4": "bfloat16"}  # such checkpoints quantise the experts alone
 REMARKABLE = re.compile(r"(^|/)(gemm|moe|context_attention|generation_attention|custom_allreduce|nccl)[^/]*\.parquet")
+TRIED_TOK = (1, 8, 64, 256, 2048)
 Op = tuple[str, float, float, str]  # name, ms, energy, how the database knows it
 
 
@@ -91,9 +92,28 @@ class Database:
             batch_size=prompts, isl=new_tok + past_tok, osl=1, prefix=past_tok, mode="static_ctx")
         return _attention(context)
 
+    def slower_than_bf16(self) -> float:
+        """By what factor, at worst over small and large iterations, these formats come out slower than bf16 would;
+        0 where the database cannot say. A format with fewer bits that is slower was measured on untuned kernels."""
+        plain = {**self._options(), "gemm_quant_mode": "bfloat16", "moe_quant_mode": "bfloat16"}
+        with no_network(), kept_warnings(PACKAGE):
+            try:
+                setup = self.setup
+                other = load().EngineHandle.compile(setup.model, setup.gpu, setup.engine, **plain)
+                return max(self.rest_ms(n) / float(other.mixed_step_breakdown(n, 0, n, 2, 0)[1]) for n in TRIED_TOK)
+            except (ValueError, RuntimeError, OutsideCallError):
+                return 0.0
+
     def mixed_ms(self, new_tok: int, decodes: int) -> float:
         """The database's own sum for one whole prompt beside decodes of about its length."""
         return float(self._handle.mixed_step_latency(new_tok, decodes, new_tok, 2))
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """The database's names of how weights are held: dense layers, and experts where there are some."""
+        options = self._options()
+        return {"dense": options["gemm_quant_mode"]} | (
+            {"experts": options["moe_quant_mode"]} if self.setup.experts else {})
 
     def _options(self) -> dict[str, Any]:
         setup, split = self.setup, self.setup.parallel

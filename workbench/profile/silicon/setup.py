@@ -11,8 +11,10 @@ from types import MappingProxyType
 from workbench.errors import UsageError
 from workbench.profile.profile import Parallel
 
-# Our name of a quantisation -> the database's, for dense layers and for experts.
-# Experts in FP8 are published with a scale per block of 128 (Qwen3-Coder-480B-A35B-Instruct-FP8).
+# Our name of a quantisation -> the database's, for dense layers and for experts. Experts in FP8 are published with a
+# scale per block of 128 (Qwen3-Coder-480B-A35B-Instruct-FP8). Their dense layers are too, but the database's block-wise
+# matrices are of untuned kernels: with them the published runs of silicon_sample.csv (MiniMax-M2.5, vLLM) come out 2.3
+# to 2.5 times too slow a token on B200 and B300 and 1.5 on H100, with per-tensor ones 0.85, 0.91 and 1.08.
 QUANTS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "bf16": ("bfloat16", "bfloat16"), "fp8": ("fp8", "fp8_block"), "fp8_block": ("fp8_block", "fp8_block"),
     "nvfp4": ("nvfp4", "nvfp4"), "int4": ("int4_wo", "int4_wo"), "int8": ("int8_wo", "int8_wo"),
