@@ -72,7 +72,9 @@ class Policies(Settings):
 class Scenario(Settings):
     """`workbench sim run` reads this. One run per seed; `concurrency` goes with closed arrivals.
 
-    Replications are runs with other seeds: the `seeds` as given, or `replications` of them from the first seed on.
+    `mode` iteration computes every iteration on its own; macro jumps over those in which nothing is decided and gives
+    the same times. Replications are runs with other seeds: the `seeds` as given, or `replications` of them from the
+    first seed on.
     """
 
     title: str = ""
@@ -84,6 +86,7 @@ class Scenario(Settings):
     concurrency: int | None = Field(default=None, ge=1)
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
     replications: int | None = Field(default=None, ge=1)
+    mode: Literal["macro", "iteration"] = "macro"
 
     @model_validator(mode="after")
     def _consistent(self) -> "Scenario":

@@ -162,6 +162,17 @@ def test_rules_come_from_the_profile_kv_included() -> None:
     assert rules_for(profile(), {"slots": 8}) == LlamaCppRules(slots=8)
 
 
+def test_both_modes_give_the_same_log_and_say_which_ran(tmp_path: Path) -> None:
+    made = profile(rules={"engine": "vllm", "max_num_seqs": 8}, kv_blocks=99)
+    write(made, tmp_path / "p.json")
+    for mode in ("macro", "iteration"):
+        (tmp_path / f"{mode}.toml").write_text(f'mode = "{mode}"\n' + SMALL)
+        found = run_scenario(tmp_path / f"{mode}.toml", tmp_path / mode, seed=3)
+        assert found["sim"]["mode"] == mode
+    jumped, single = (read(tmp_path / mode / "seed-3.parquet").table for mode in ("macro", "iteration"))
+    assert jumped.equals(single)
+
+
 def test_wrong_rules_name_their_key() -> None:
     vllm = profile(rules={"engine": "vllm"}, kv_blocks=99)
     pools: dict[str, Any] = {"engine": "vllm-disaggregated", "kv_bytes_per_tok": 10, "link_bytes_per_s": 1e9}

@@ -126,6 +126,19 @@ def test_two_stage_coverage(draw: str, first: int) -> None:
     assert kept > 0.95 - allowed - 3 * (0.95 * 0.05 / runs) ** 0.5
 
 
+@pytest.mark.slow
+def test_two_stage_coverage_where_the_width_is_a_share_of_the_baseline() -> None:
+    """As `compare` uses it: pairs, the target taken from the first stage's own mean, lognormal latencies."""
+    rng, runs, first, kept = np.random.default_rng(7), 4000, 10, 0
+    for _ in range(runs):
+        shared = rng.lognormal(0.0, 0.3, 400)  # the luck that both variants have
+        a, b = shared + rng.gamma(4.0, 0.05, 400), shared + 0.1 + rng.gamma(4.0, 0.05, 400)
+        n = min(400, needed((b - a)[:first], 0.05 * float(np.mean(a[:first]))))
+        found = estimate((b - a)[:n], first).interval()
+        kept += found.low <= 0.1 <= found.high
+    assert kept / runs > 0.95 - 3 * (0.95 * 0.05 / runs) ** 0.5
+
+
 def _with_p(p: float) -> Estimate:
     """An estimate with this two-sided p-value."""
     return Estimate(float(stats.t.isf(p / 2, 9)), 1.0, 9, 10)

@@ -162,7 +162,7 @@ def _text(found: Mapping[str, Any]) -> Any:
             f"replicas {sim['replicas']}, queue {sim['queue']}, router {sim['router']}, "
             f"window {sim['window'] or 'none'}")
     tail = (f"first seed: busy {sim['busy_frac']:.0%}{load}, {sim['iterations']} iterations of "
-            f"{sim['mean_batch']:.2f} sequences, {sim['preemptions']} preemptions{cost}")
+            f"{sim['mean_batch']:.2f} sequences ({sim['mode']} mode), {sim['preemptions']} preemptions{cost}")
     warm = _warm([item["sim"]["warmup_found"]["cut_requests"] for item in found["runs"]])
     return Group(head.strip(), summary_table(found, found["provenance"]), tail, warm,
                  f"written to {escape(found['out'])}")

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from workbench.flows.executor import Refused, guarded
 
 T = TypeVar("T")
 R = TypeVar("R")
-LOOPBACK, TRIES = "127.0.0.1", 3
+LOOPBACK, TRIES, KNOCK_S = "127.0.0.1", 3, 5.0
 
 
 def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Iterator[R | Refused]:
@@ -46,12 +47,24 @@ def _connected(address: str) -> Iterator[Any]:
     if address == "local":
         options |= {"address": "local", "include_dashboard": False, "_node_ip_address": LOOPBACK}
     else:
+        _reachable(address)
         options |= {"address": address}
     _begin(ray, address, options, tries=TRIES if address == "local" else 1)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reachable(address: str) -> None:
+    """Ray tries an address where nobody listens for minutes: knock first."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise Failure(f"ray {address}: nobody answers there ({error}); `ray status` shows a running cluster") from error
 
 
 def _begin(ray: Any, address: str, options: dict[str, Any], tries: int) -> None:

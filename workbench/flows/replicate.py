@@ -79,7 +79,7 @@ class Case:
                 router=policies.router.name, router_with=policies.router.parameters,
                 concurrency=self.scenario.concurrency, overheads=Overheads.of(self.profile), seed=seed,
                 horizon_ns=None if horizon_s is None else round(horizon_s * 1e9),
-                price_usd_per_hour=fleet.price_usd_per_hour, about=self.profile, **more,
+                price_usd_per_hour=fleet.price_usd_per_hour, about=self.profile, mode=self.scenario.mode, **more,
             )
         except ProfileRangeError as error:
             raise Failure(f"{self.name}: fleet.outside_range: {error} with \"count\"") from None
