@@ -1,11 +1,12 @@
 """SimPy's queue with integer nanoseconds, and what comes first at the same instant."""
 
+import gc
 from collections.abc import Callable
 from enum import IntEnum
+from heapq import heappop, heappush
 from typing import Any
 
 import simpy
-from simpy.core import EmptySchedule
 
 _LANE_BITS = 32
 
@@ -26,17 +27,10 @@ class Alarm:
     set. One that was set twice rings twice: who moves it ahead must know the earlier setting when it rings.
     """
 
-    __slots__ = ("_calls", "_defused", "_ok", "_value", "callbacks", "env", "priority")
+    __slots__ = ("call", "env", "priority")
 
     def __init__(self, env: Any, turn: int, lane: int, call: Callable[[], None]) -> None:
-        self.env, self.priority = env, (turn << _LANE_BITS) + lane
-        self._ok, self._value = True, None
-
-        def ring(_: Any) -> None:
-            self.callbacks = calls  # SimPy took them off, so that an event cannot happen twice
-            call()
-
-        calls = self.callbacks = [ring]
+        self.env, self.priority, self.call = env, (turn << _LANE_BITS) + lane, call
 
     def set(self, delay_ns: int) -> None:
         self.env.schedule(self, self.priority, delay_ns)
@@ -69,17 +63,26 @@ class Clock:
         """Run until nothing is left, or through the horizon; whether something lies behind it."""
         if horizon_ns is not None:
             self.at(horizon_ns, Turn.STOP, _stop)
-        step, rung = self.env.step, 0
+        env, queue, rung = self.env, self.env._queue, 0
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here makes cycles, and a collection looks at the whole schedule
         try:
-            while True:
-                step()
+            while queue:
+                item = heappop(queue)
+                if item[3].__class__ is Alarm:
+                    env._now = item[0]
+                    item[3].call()
+                else:  # any other event of SimPy, such as a process
+                    heappush(queue, item)
+                    env.step()
                 rung += 1
-        except EmptySchedule:
-            return False
         except _Stopped:
-            return bool(self.env.peek() != float("inf"))
+            return bool(queue)
         finally:
             self.events += rung
+            if collecting:
+                gc.enable()
+        return False
 
 
 class _Stopped(Exception):

@@ -84,7 +84,7 @@ class Cluster:
             return
         self._came = place + 1
         index = self._order[place]
-        now_ns = self.clock.now_ns
+        now_ns = self.clock.env._now
         if not self._closed and place + 1 < len(self._order):
             self._arrival.set(self._times[self._order[place + 1]] - now_ns)
         planned, record = self.schedule[index], self.record
@@ -122,7 +122,7 @@ class Cluster:
         self.clock.at(seen_ns, Turn.END, lambda: self._leave(number, finished), number)
 
     def _leave(self, _: int, finished: Sequence[int]) -> None:
-        now_ns = self.last_ns = self.clock.now_ns
+        now_ns = self.last_ns = self.clock.env._now
         for index in finished:
             self.record.left_ns[index] = now_ns
             self._count(-1, now_ns)

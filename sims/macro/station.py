@@ -55,7 +55,8 @@ class MacroStation:
         self._line: DecodeLine | Times = DecodeLine(0, 0)
         self._idle, self._cuttable, self._deciding = True, False, False
         self.full = False  # nobody more can be admitted before somebody leaves
-        self._spread: tuple[int, int] | None = (0, 0)
+        self._spread: tuple[int, int] | None = None
+        self._closed_form, self._spread_matters = self.timing.line, self.timing.needs_spread
         self._end_alarm = clock.alarm(Turn.END, self._end, number)
         self._decision = clock.alarm(Turn.DECIDE, self._decide, number)
 
@@ -96,8 +97,8 @@ class MacroStation:
         return self._busy_ns + (until_ns - self._start_ns if self._due_ns != _NOT_DUE else 0)
 
     def spread(self) -> tuple[int, int]:
-        """(most, least) context of a decode in the next iteration; zeros where the profile does not read them."""
-        if not self.timing.needs_spread or not self.heap:
+        """(most, least) context of a decode in the next iteration."""
+        if not self.heap:
             return 0, 0
         if self._spread is None:
             bases = [entry[2].base for entry in self.heap]
@@ -118,17 +119,16 @@ class MacroStation:
         self.ctx_sum += seq.target_tok + 1
         self.admitted += 1
         heappush(self.heap, (seq.finish, self.admitted, seq))
-        if self.timing.needs_spread:
-            self._spread = None
+        self._spread = None
 
     def started(self, seq: Seq, cached_tok: int) -> None:
         if self.record.start_ns[seq.index] == NEVER:
-            self.record.start_ns[seq.index], self.record.cached_tok[seq.index] = self.clock.now_ns, cached_tok
+            self.record.start_ns[seq.index], self.record.cached_tok[seq.index] = self.env._now, cached_tok
 
     def _cut(self) -> None:
         """Somebody came: jump no further than the end of the iteration in progress."""
         self._cuttable = False
-        now_ns, base_ns = self.clock.now_ns, self._base_ns
+        now_ns, base_ns = self.env._now, self._base_ns
         k = 0 if now_ns <= base_ns and self.mixed else self._line.reach(max(1, now_ns - base_ns))
         if k < self._k:
             self._k = k
@@ -136,7 +136,7 @@ class MacroStation:
             self._end_alarm.set(self._due_ns - now_ns)
 
     def _end(self) -> None:
-        now_ns = self.clock.now_ns
+        now_ns = self.env._now
         if now_ns != self._due_ns:
             return  # the jump was cut after this was set
         self._due_ns, self._cuttable = _NOT_DUE, False
@@ -145,8 +145,8 @@ class MacroStation:
         heap, counter = self.heap, self.counter
         if heap and heap[0][0] <= counter:
             self.ended(self.number, self._finish())
-        queue = self.env._queue
-        if queue and queue[0][0] <= now_ns:
+        coming = self.env._queue
+        if coming and coming[0][0] <= now_ns:
             self._deciding = True
             self._decision.set(0)
         else:
@@ -186,21 +186,24 @@ class MacroStation:
             self.ctx_sum -= seq.base + counter + 1
             self.blocks.release(seq)
             finished.append(seq.index)
-        if self.timing.needs_spread:
-            self._spread = None
+        self._spread = None
         return finished
 
     def _decide(self) -> None:
         """Compose the next iterations, as far as nothing that may still come can change them."""
         self._deciding = self._idle = False
-        self._start_ns = now_ns = self.clock.now_ns
+        self._start_ns = now_ns = self.env._now
         self.mixed, self._k = [], 0
+        heap, exact, end_ns = self.heap, self.blocks.exact, now_ns
+        self.full = False
         if self.queue:
             self.blocks.prepare()
-        end_ns = self._mix(now_ns)
-        n, counter = len(self.heap), self.counter
+            exact = self.blocks.exact
+        if exact or self.queue or self.filling is not None:
+            end_ns = self._mix(now_ns)
+        n = len(heap)
         if self.mixed and (
-            not n or self.heap[0][0] <= counter or (self.filling is not None and n < self.budget_tok)
+            not n or heap[0][0] <= self.counter or (self.filling is not None and n < self.budget_tok)
             or (self.queue and not self.full)
         ):
             self._wake(end_ns)
@@ -208,29 +211,32 @@ class MacroStation:
         if not n:
             self._idle = True
             return
-        k = self.heap[0][0] - counter
-        if self.blocks.exact:
+        k = heap[0][0] - self.counter
+        if exact:
             k = min(k, (not self.mixed) + self.blocks.spare_iterations(n))
             if not k:
                 self._wake(end_ns)
                 return
-        line = self._line = self.timing.run(n, self.ctx_sum, *self.spread(), k)
-        self._k = k = min(k, line.steps)
-        self._base_ns = end_ns
+        most, least = self.spread() if self._spread_matters else (0, 0)
+        line: DecodeLine | Times | None = None
+        if self._closed_form is not None:
+            line = self._closed_form(n, self.ctx_sum, most, least)
+        if line is None:
+            line = self.timing.run(n, self.ctx_sum, most, least, k)
+        self._line, self._k, self._base_ns = line, min(k, line.steps), end_ns
         self._cuttable = not self.full and self.filling is None and n < self.seats
-        self._wake(end_ns + line.total_ns(k))
+        self._wake(end_ns + line.total_ns(self._k))
 
     def _wake(self, due_ns: int) -> None:
         if not self._k:
             self._base_ns = due_ns
         self._due_ns = due_ns
-        self._end_alarm.set(due_ns - self.clock.now_ns)
+        self._end_alarm.set(due_ns - self.env._now)
 
     def _mix(self, now_ns: int) -> int:
         """Iterations that compute prompts. The first may admit; the next ones only where no budget is left to anyone.
         Returns when the last of them ends."""
         heap, blocks, exact = self.heap, self.blocks, self.blocks.exact
-        self.full = False
         end_ns = now_ns
         while True:
             n, first = len(heap), end_ns == now_ns
@@ -254,7 +260,7 @@ class MacroStation:
                 begun = self._admit(budget, n, pieces, done)
             if not pieces:
                 return end_ns
-            most, least = self.spread()
+            most, least = self.spread() if self._spread_matters else (0, 0)
             duration_ns = self.timing.iteration_ns(
                 Batch(tuple(pieces), n, self.ctx_sum, most, least)) + self.admit_ns * begun
             if duration_ns < 1:

@@ -42,19 +42,16 @@ class Timing:
     def __init__(self, timing: IterationTime, *, single: bool) -> None:
         given: Any = timing
         self.iteration_ns = timing.iteration_ns
-        self._line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(given, "decode_line", None)
+        self.line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(given, "decode_line", None)
         self._times: Callable[..., NDArray[np.int64]] | None = getattr(given, "decode_times_ns", None)
         if single:
-            self._line = self._times = None
+            self.line = self._times = None
         uses = getattr(given, "uses", None)
         self.needs_spread = uses is None or bool({"decode_ctx_max_tok", "decode_ctx_min_tok"} & set(uses))
 
     def run(self, n: int, ctx_sum: int, ctx_max: int, ctx_min: int, k: int) -> "DecodeLine | Times":
-        """The next iterations of `n` decodes, at most `k` of them wanted; `steps` says for how many it holds."""
-        if self._line is not None:
-            line = self._line(n, ctx_sum, ctx_max, ctx_min)
-            if line is not None:
-                return line
+        """Where `line` has no answer: the next iterations of `n` decodes, at most `k` of them wanted; `steps` says how
+        many these are."""
         if self._times is not None and k > 1:
             return Times(np.asarray(self._times(n, ctx_sum, ctx_max, ctx_min, min(k, AT_ONCE)), dtype=np.int64))
         ns = self.iteration_ns(Batch((), n, ctx_sum, ctx_max, ctx_min))
@@ -64,7 +61,7 @@ class Timing:
 
     @property
     def jumps(self) -> bool:
-        return self._line is not None or self._times is not None
+        return self.line is not None or self._times is not None
 
 
 __all__ = ["FOREVER", "Times", "Timing"]

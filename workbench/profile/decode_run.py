@@ -4,6 +4,7 @@ While a batch of decodes does not change, each iteration adds one token to every
 an arithmetic progression says so with a `DecodeLine`; sums are exact, the rounding of each iteration included.
 """
 
+from math import ceil, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -41,17 +42,17 @@ class DecodeLine(NamedTuple):
 
     def reach(self, after_ns: int) -> int:
         """The fewest iterations, at most `steps`, that take `after_ns` or longer together; at least 1."""
-        low, high = 1, self.steps
-        guess = max(1, after_ns * FS_PER_NS // max(1, self.first_fs))  # the rise only makes it fewer
-        if guess + 2 < high:
-            high = guess + 2
-        while low < high:
-            middle = (low + high) // 2
-            if self.total_ns(middle) >= after_ns:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+        first_fs, rise_fs, after_fs = max(1, self.first_fs), self.rise_fs, after_ns * FS_PER_NS
+        k = after_fs / first_fs  # as a real number, from the sum of the progression; then to the exact one
+        if rise_fs:
+            slope = first_fs / rise_fs
+            k = sqrt(slope * slope + 2 * after_fs / rise_fs) - slope
+        k = min(self.steps, max(1, ceil(k)))
+        while k > 1 and self.total_ns(k - 1) >= after_ns:
+            k -= 1
+        while k < self.steps and self.total_ns(k) < after_ns:
+            k += 1
+        return k
 
 
 def _floor_sum(n: int, m: int, a: int, b: int) -> int:
