@@ -22,6 +22,7 @@ ONE = VllmRules(max_num_seqs=1, max_num_batched_tokens=10**6, kv_blocks=BLOCKS)
 MANY = VllmRules(max_num_seqs=1_000, max_num_batched_tokens=10**6, kv_blocks=BLOCKS)
 JOBS = st.lists(st.tuples(st.integers(0, 9_000) | st.integers(0, 9).map(lambda n: n * 1_000), st.integers(1, 3_000)),
                 min_size=1, max_size=30).map(sorted)
+MODES = st.sampled_from(("macro", "oracle"))  # both implementations of the replica
 WORK = Timed(lambda batch: batch.prefill_tok)  # a request of one output token: its prompt is its service, in ns
 
 
@@ -55,17 +56,20 @@ def times(jobs: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
     return [at for at, _ in jobs], [service for _, service in jobs]
 
 
-@given(JOBS, st.integers(1, 500))
-def test_one_seat_is_lindley(jobs: list[tuple[int, int]], chunk_tok: int) -> None:
+@given(JOBS, st.integers(1, 500), MODES)
+def test_one_seat_is_lindley(jobs: list[tuple[int, int]], chunk_tok: int, mode: str) -> None:
     """Whatever the chunks: a prompt in pieces takes the sum of its pieces."""
     rules = VllmRules(max_num_seqs=1, max_num_batched_tokens=chunk_tok, kv_blocks=BLOCKS)
-    assert served(jobs, rules) == lindley(*times(jobs))
+    assert served(jobs, rules, mode=mode) == lindley(*times(jobs))
 
 
-@given(JOBS, st.integers(1, 5))
-def test_replicas_behind_one_queue_are_kiefer_wolfowitz(jobs: list[tuple[int, int]], replicas: int) -> None:
-    assert served(jobs, replicas=replicas, window=1) == kiefer_wolfowitz(*times(jobs), replicas)
-    assert served(jobs, replicas=replicas, window=1) == by_rank(*times(jobs), lambda number: number, replicas)
+@given(JOBS, st.integers(1, 5), MODES)
+def test_replicas_behind_one_queue_are_kiefer_wolfowitz(
+    jobs: list[tuple[int, int]], replicas: int, mode: str
+) -> None:
+    found = served(jobs, replicas=replicas, window=1, mode=mode)
+    assert found == kiefer_wolfowitz(*times(jobs), replicas)
+    assert found == by_rank(*times(jobs), lambda number: number, replicas)
 
 
 @given(JOBS, st.integers(1, 5))
@@ -75,9 +79,9 @@ def test_the_front_door_serves_the_shortest_first(jobs: list[tuple[int, int]], r
     assert found == by_rank(*times(jobs), lambda number: jobs[number][1], replicas)
 
 
-@given(JOBS.map(lambda jobs: [(at, 1 + service % 40) for at, service in jobs]))
-def test_a_step_as_long_as_its_batch_is_processor_sharing(jobs: list[tuple[int, int]]) -> None:
-    assert shared(jobs, Sharing()) == processor_sharing(*times(jobs), UNIT_NS)
+@given(JOBS.map(lambda jobs: [(at, 1 + service % 40) for at, service in jobs]), MODES)
+def test_a_step_as_long_as_its_batch_is_processor_sharing(jobs: list[tuple[int, int]], mode: str) -> None:
+    assert shared(jobs, Sharing(), mode=mode) == processor_sharing(*times(jobs), UNIT_NS)
 
 
 PRIORITIES = st.lists(st.tuples(st.integers(0, 9_000) | st.integers(0, 9).map(lambda n: n * 1_000),

@@ -14,13 +14,15 @@ from workbench.cli.common import emit, json_option, note
 @click.option("--runs", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder that `workbench demo` wrote: its held-out runs are our own engine's.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for both files (default: docs/).")
+@click.option("--only", multiple=True, type=click.Choice(("vllm", "silicon", "engine", "theory")),
+              help="Renew this section alone; may be given again.")
 @click.option("--silicon-limit", type=click.IntRange(min=1), help="At most so many rows of the silicon sample.")
 @click.option("--seeds", type=click.IntRange(min=8), help="Seeds for each system of queueing theory.")
 @click.option("--requests", type=click.IntRange(min=100), help="Requests for each of these seeds.")
 @json_option
 def command(
-    data: Path | None, runs: Path | None, out: Path | None, silicon_limit: int | None, seeds: int | None,
-    requests: int | None, as_json: bool,
+    data: Path | None, runs: Path | None, out: Path | None, only: tuple[str, ...], silicon_limit: int | None,
+    seeds: int | None, requests: int | None, as_json: bool,
 ) -> None:
     """Run every comparison whose data is at hand and write docs/fidelity.json and docs/fidelity.md.
 
@@ -32,13 +34,13 @@ def command(
     """
     from workbench import paths
     from workbench.flows.fidelity import JSON_NAME, PAGE_NAME, validate_all
-    from workbench.flows.fidelity_page import render
+    from workbench.flows.fidelity_page import ORDER, render
     from workbench.flows.validate_theory import REQUESTS, SEEDS
 
     top = paths.root()
     docs = out or (Path("docs") if top is None else top / "docs")
     found: dict[str, Any] = validate_all(
         docs, data=data or paths.public_data(), runs=runs, silicon_limit=silicon_limit, seeds=seeds or SEEDS,
-        requests=requests or REQUESTS, say=note)
+        requests=requests or REQUESTS, only=only or ORDER, say=note)
     note(f"wrote {paths.shown(docs / JSON_NAME)} and {PAGE_NAME}")
     emit(found, as_json, lambda: render(found))

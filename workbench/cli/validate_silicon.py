@@ -15,13 +15,15 @@ from workbench.cli.common import emit, escape, json_option, note, progress
 @click.option("--gpu", help="Only rows of this GPU, such as h100_sxm.")
 @click.option("--model", help="Only rows of this model, as the sample names it.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many rows, some of every engine, GPU and model.")
+@click.option("--pools", type=click.IntRange(min=0), default=30, show_default=True,
+              help="At most so many rows where prefill and decode run on separate engines: they take seconds each.")
 @click.option("--prompts-per-seat", type=click.IntRange(min=2), default=10, show_default=True,
               help="Length of each closed loop; the benchmark behind the sample sends 10.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the figures as JSON too.")
 @json_option
 def command(
     sample: Path | None, engine: str | None, gpu: str | None, model: str | None, limit: int | None,
-    prompts_per_seat: int, out: Path | None, as_json: bool,
+    pools: int, prompts_per_seat: int, out: Path | None, as_json: bool,
 ) -> None:
     """Compare measured serving runs that NVIDIA publishes with the simulator on silicon profiles.
 
@@ -41,7 +43,7 @@ def command(
             bar.total = of
             bar.update(done)
 
-        found = validate_silicon(sample, engine=engine, gpu=gpu, model=model, limit=limit,
+        found = validate_silicon(sample, engine=engine, gpu=gpu, model=model, limit=limit, pools=pools,
                                  prompts_per_seat=prompts_per_seat, on_cell=on_cell)
     if out is not None:
         write_json(out, found)
@@ -59,6 +61,9 @@ def silicon_table(found: dict[str, Any]) -> Any:
         if row["n"]:
             table.add_row(escape(row["engine"]), escape(row["gpu"]), str(row["n"]), *_cells(row["tpot_s"]),
                           *_cells(row["ttft_s"]))
+    apart = found["two_pools"]
+    if apart["n"]:
+        table.add_row("separate pools", "", str(apart["n"]), *_cells(apart["tpot_s"]), *_cells(apart["ttft_s"]))
     left = ", ".join(f"{n} {name}" for name, n in found["left_out"].items())
     lines = [f"{found['rows']} rows; left out: {left}; of {found['chosen']} chosen {found['simulated']} simulated "
              f"in {found['cpu_s']:.0f} CPU-seconds"]

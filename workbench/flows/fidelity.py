@@ -1,6 +1,6 @@
 """`validate all`: every comparison whose data is at hand, kept as docs/fidelity.json and shown as docs/fidelity.md."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,11 +34,12 @@ Say = Callable[[str], None]
 
 def validate_all(
     docs: Path, *, data: Path | None = None, runs: Path | None = None, silicon_limit: int | None = None,
-    seeds: int = SEEDS, requests: int = REQUESTS, say: Say = lambda _: None,
+    seeds: int = SEEDS, requests: int = REQUESTS, only: Collection[str] = ORDER, say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Renew what can be renewed, keep the rest, write both files; returns the data.
 
-    `data` is the folder of public measured data, `runs` a folder of the demo with held-out runs and profiles.
+    `data` is the folder of public measured data, `runs` a folder of the demo with held-out runs and profiles;
+    sections that are not in `only` are kept as they are.
     """
     makers: Mapping[str, Callable[[], Section | None]] = {
         "vllm": lambda: _vllm(data), "silicon": lambda: _silicon(silicon_limit), "engine": lambda: _engine(runs),
@@ -51,7 +52,7 @@ def validate_all(
         "theory": f"workbench validate theory --seeds {seeds} --requests {requests}",
     }
     sections: dict[str, Section] = dict(_before(docs / JSON_NAME))
-    for name in ORDER:
+    for name in (name for name in ORDER if name in only):
         say(f"{name} ...")
         made = makers[name]()
         if made is None:

@@ -64,6 +64,9 @@ def silicon_section(found: Result) -> Section:
             table("By engine and GPU", [("engine", "text"), ("GPU", "text"), *errors],
                   [[row["engine"], row["gpu"], *_errors(row)] for row in found["groups"]]
                   + [["all", "", *_errors(found["overall"])]]),
+            table("Prefill and decode on separate engines (a sample of such rows)",
+                  [("engine", "text"), ("GPU", "text"), *errors],
+                  [[row["engine"], row["gpu"], *_errors(row)] for row in found["two_pools_groups"]]),
             table("By requests in flight", [("from", "count"), ("to", "count"), *errors],
                   [[row["from"], row["to"], *_errors(row)] for row in found["by_concurrency"]]),
             table("Noise floor: repeated configurations, distance from their own mean",

@@ -18,6 +18,7 @@ from workbench.profile.silicon.database import DISTRIBUTION, package_folder
 
 KIND, SCHEMA = "workbench.silicon_sample", 1
 WORST, SMALLEST_GROUP = 10, 3
+POOLS = 30
 ASSUMED = (
     "lengths drawn evenly over 0.8 to 1 of the nominal ones, 10 prompts a seat, at most 8,192 tokens a step, no prefix "
     "cache: as the public benchmark behind most rows runs",
@@ -52,11 +53,12 @@ class Compared:
 
 def validate_silicon(
     path: Path | None = None, *, engine: str | None = None, gpu: str | None = None, model: str | None = None,
-    limit: int | None = None, prompts_per_seat: int = PROMPTS_PER_SEAT,
+    limit: int | None = None, pools: int = POOLS, prompts_per_seat: int = PROMPTS_PER_SEAT,
     on_cell: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Compare the usable rows of `path` (default: the package's own sample). `limit` takes some of every engine,
-    GPU and model. `on_cell(done, of)` is told of progress."""
+    GPU and model, `pools` at most so many where prefill and decode are apart: these take seconds each.
+    `on_cell(done, of)` is told of progress."""
     sample = read(package_folder() / "systems" / NAME if path is None else path)
     wanted = [
         cell for cell in sample.cells
@@ -65,17 +67,24 @@ def validate_silicon(
     if not wanted:
         raise UsageError(f"no usable row of {NAME} has engine {engine}, GPU {gpu}, model {model}; it has the engines "
                          f"{_names(sample.cells, 'engine')} and the GPUs {_names(sample.cells, 'gpu')}")
-    chosen = stratified(wanted, limit)
+    together = [cell for cell in wanted if cell.prefill is None]
+    apart = [cell for cell in wanted if cell.prefill is not None]
+    chosen = stratified(together, limit) + stratified(apart, min(pools, limit or pools))
     begun = time.process_time()
-    done, refused = _simulate(chosen, prompts_per_seat, on_cell)
+    everything, refused = _simulate(chosen, prompts_per_seat, on_cell)
+    done = [item for item in everything if item.cell.prefill is None]
+    two_pools = [item for item in everything if item.cell.prefill is not None]
     return {
         "kind": KIND, "schema": SCHEMA, "sample": f"{NAME} of {DISTRIBUTION} {version(DISTRIBUTION)}",
         "rows": sample.rows, "left_out": sample.left_out, "usable": len(sample.cells), "asked": len(wanted),
-        "chosen": len(chosen), "simulated": len(done), "prompts_per_seat": prompts_per_seat,
-        "other_quantisation": sum(not item.found.own_quant for item in done),
+        "chosen": len(chosen), "simulated": len(everything), "two_pools": {"usable": len(apart), **_errors(two_pools)},
+        "prompts_per_seat": prompts_per_seat,
+        "other_quantisation": sum(not item.found.own_quant for item in everything),
         "not_modelled": [{"reason": reason, "n": n} for reason, n in refused.most_common()],
         "noise": sample.noise, "overall": _errors(done),
-        "groups": _groups(done, ("engine", "gpu")), "by_model": _groups(done, ("engine", "gpu", "model", "dense")),
+        "groups": _groups(done, ("engine", "gpu")),
+        "two_pools_groups": _groups(two_pools, ("engine", "gpu")),
+        "by_model": _groups(done, ("engine", "gpu", "model", "dense")),
         "by_concurrency": _by_concurrency(done), "worst": _worst(done), "assumed": list(ASSUMED),
         "cpu_s": time.process_time() - begun,
     }
