@@ -110,6 +110,10 @@ def test_limits_are_those_of_the_run() -> None:
     assert (ranks.ranks, ranks.replicas, ranks.expert_parallel) == (2, 1, True)
     copies = read_limits({}, {"engine_kwargs": {"data_parallel_size": 3}}, {}, moe=False)
     assert (copies.ranks, copies.replicas) == (1, 3)
+    apart = read_limits({"nodes": [{"instances": [{"tp_size": 1}] * 2}]}, {}, {}, moe=True)
+    assert (apart.ranks, apart.replicas, apart.expert_parallel) == (1, 2, False)
+    sliced = read_limits({}, {"engine_kwargs": {"data_parallel_size": 2}}, {}, moe=True)
+    assert (sliced.ranks, sliced.replicas, sliced.expert_parallel) == (2, 1, False)
     old = read_limits({}, {"vllm_version": "0.8.5", "engine_kwargs": {"enforce_eager": True}}, {}, moe=False)
     assert (old.async_scheduling, old.graph_tok) == (False, 0)
     assert read_limits({}, {}, {"tp": 4, "max_num_seqs": 9}, moe=False).max_num_seqs == 9
@@ -212,6 +216,10 @@ def role(bench: Path, _: Path) -> None:
     (bench / "config.json").write_text(json.dumps({"nodes": [{"instances": [{"pd_type": "prefill"}]}]}))
 
 
+def staged(bench: Path, _: Path) -> None:
+    (bench / "vllm" / "meta.json").write_text(json.dumps({"engine_kwargs": {"pipeline_parallel_size": 2}}))
+
+
 @pytest.mark.parametrize(("damage", "said"), [
     (edited(lambda row: row.update(first_token_ts=1.0)), "line 3: queued_ts, first_token_ts and last_token_ts are not"),
     (edited(lambda row: row.update(input_toks=0)), "line 3: input_toks is 0; it must be a whole number"),
@@ -220,6 +228,7 @@ def role(bench: Path, _: Path) -> None:
     (lambda bench, workload: (bench / "vllm" / "requests.jsonl").write_text("{\n"), "line 1: not valid JSON"),
     (lambda bench, workload: workload.write_text(""), "0 requests, but 40 were measured"),
     (lambda bench, workload: (bench / "vllm" / "meta.json").write_text("[]"), "meta.json: not a JSON object"),
+    (staged, "pipeline parallelism 2"),
     (role, "disaggregated runs are not validated here"),
 ])
 def test_what_is_wrong_in_a_run_is_one_line(

@@ -1,6 +1,6 @@
 """How a measured vLLM was started and spread: from its meta.json, from config.json beside it, else vLLM's defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +38,14 @@ def read_limits(config: Mapping[str, Any], meta: Mapping[str, Any], asked: Mappi
     roles = {str(part["pd_type"]) for part in parts if part.get("pd_type")}
     if roles:
         raise UsageError(f"config.json: pd_type {', '.join(sorted(roles))}: disaggregated runs are not validated here")
-    grouped = len({part.get("dp_group") for part in parts}) == 1 and bool(parts) and parts[0].get("dp_group")
-    tp = _first(kwargs.get("tensor_parallel_size"), *[part.get("tp_size") for part in parts[:1]], asked.get("tp"), 1)
-    dp = _first(kwargs.get("data_parallel_size"), len(parts) if parts else None, asked.get("dp"), 1)
-    if parts and dp == 1 and len(parts) > 1:
-        dp = len(parts)
-    experts = bool(kwargs.get("enable_expert_parallel", asked.get("expert_parallel", False)))
-    experts = experts or (bool(grouped) and any(int(part.get("ep_size") or 1) > 1 for part in parts))
+    stages = _first(kwargs.get("pipeline_parallel_size"), *[part.get("pp_size") for part in parts[:1]], 1)
+    if stages > 1:
+        raise UsageError(f"pipeline parallelism {stages}: kernel tables say nothing of it; validate a run without")
+    tp, ranks, replicas, experts = _spread(parts, kwargs, asked, moe=moe)
     seqs = _first(scheduler.get("max_num_seqs"), kwargs.get("max_num_seqs"), asked.get("max_num_seqs"), 128)
     version = str(meta.get("vllm_version") or asked.get("version") or "")
     return Limits(
-        tp=tp, ranks=dp if moe else 1, replicas=1 if moe else dp, expert_parallel=moe and experts, max_num_seqs=seqs,
+        tp=tp, ranks=ranks, replicas=replicas, expert_parallel=experts, max_num_seqs=seqs,
         max_num_batched_tokens=_first(scheduler.get("max_num_batched_tokens"), kwargs.get("max_num_batched_tokens"),
                                       asked.get("max_num_batched_tokens"), 2048),
         max_model_len_tok=_first(kwargs.get("max_model_len"), _resolved(meta, "model_config").get("max_model_len"), 0)
@@ -63,6 +60,22 @@ def read_limits(config: Mapping[str, Any], meta: Mapping[str, Any], asked: Mappi
                                                                min(2 * seqs, MOST_GRAPH_TOK)),
         version=version,
     )
+
+
+def _spread(
+    parts: Sequence[Mapping[str, Any]], kwargs: Mapping[str, Any], asked: Mapping[str, Any], *, moe: bool
+) -> tuple[int, int, int, bool]:
+    """(tensor parallelism, lock-step ranks, replicas, whole experts dealt out).
+
+    Data-parallel engines of a mixture step together; those of a dense model, and instances of config.json that name
+    no common `dp_group`, go each its own way.
+    """
+    tp = _first(kwargs.get("tensor_parallel_size"), *[part.get("tp_size") for part in parts[:1]], asked.get("tp"), 1)
+    stated = _first(kwargs.get("data_parallel_size"), 1)
+    dp = max(stated, len(parts))
+    together = moe and dp > 1 and (stated > 1 or {part.get("dp_group") for part in parts} - {None} != set())
+    dealt = bool(kwargs.get("enable_expert_parallel")) or any(_first(part.get("ep_size"), 1) > 1 for part in parts)
+    return tp, dp if together else 1, 1 if together else dp, moe and dealt
 
 
 def instances(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
