@@ -132,7 +132,8 @@ def gated(servers: int, places: int) -> Callable[..., Mapping[str, float]]:
     def run(drawn: Drawn, timing: PerToken, options: Mapping[str, Any]) -> Mapping[str, float]:  # noqa: ARG001 - one signature for all
         door = Setup(replicas=servers, window=1).front_door()
         engines = [Replica(SERVER, timing) for _ in range(servers)]
-        services, ends, lost = drawn.services_tok.tolist(), [], np.zeros(len(drawn.services_tok), dtype=np.bool_)
+        services, lost = drawn.services_tok.tolist(), np.zeros(len(drawn.services_tok), dtype=np.bool_)
+        ends: list[tuple[int, str]] = []
 
         def begin(now_ns: int, decisions: Sequence[Release]) -> None:
             for item in decisions:
