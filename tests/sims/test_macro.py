@@ -1,7 +1,7 @@
 """The macro-step replica equals the oracle: every time, count and token, on random cases and under broken jumps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sims.macro.blocks import Blocks
+from sims.macro.sequence import Seq
+from sims.macro.station import MacroStation
 from sims.overheads import Overheads
 from sims.replica import IterationTime
 from sims.result import SimResult
-from sims.rules import Rules, VllmRules
+from sims.rules import LlamaCppRules, Rules, VllmRules
 from sims.run import simulate
 from tests.sims.timing import Linear, Timed
+from workbench.errors import Failure
 from workbench.profile.batch import Batch
 from workbench.profile.decode_run import DecodeLine
 from workbench.profile.model import Linear as LinearModel
@@ -132,3 +136,72 @@ def test_macro_steps_equal_the_oracle(case: Case) -> None:
 def test_macro_steps_equal_the_oracle_on_many_cases(case: Case) -> None:
     assert case.differs() is None
     assert case.differs("iteration") is None
+
+
+def broken(patch: pytest.MonkeyPatch, name: str) -> None:
+    """One fault in the jump, each of a kind that a careless change would bring."""
+    if name == "arrivals do not cut a jump":
+        patch.setattr(MacroStation, "_cut", lambda self: None)
+    elif name == "a cut is one iteration late":
+        whole = DecodeLine.reach
+        patch.setattr(DecodeLine, "reach", lambda self, after_ns: min(self.steps, whole(self, after_ns) + 1))
+    elif name == "blocks never run short":
+        patch.setattr(Blocks, "prepare", lambda self: None)
+    elif name == "a jump beyond the blocks":
+        patch.setattr(Blocks, "spare_iterations", lambda self, n: 10_000)
+    elif name == "decodes hold no more blocks than their prompt":
+        patch.setattr(Blocks, "grow_decodes", lambda self, more_tok: True)
+    elif name == "who leaves still counts as context":
+        whole_finish = MacroStation._finish
+
+        def finish(self: MacroStation) -> list[int]:
+            before = self.ctx_sum
+            found = whole_finish(self)
+            self.ctx_sum = before
+            return found
+
+        patch.setattr(MacroStation, "_finish", finish)
+    elif name == "a span that begins a token late":
+        whole_join = MacroStation.join
+
+        def join(self: MacroStation, seq: Seq, end_ns: int) -> None:
+            whole_join(self, seq, end_ns)
+            seq.first += 1
+
+        patch.setattr(MacroStation, "join", join)
+
+
+@pytest.mark.parametrize("name", [
+    "arrivals do not cut a jump", "a cut is one iteration late", "blocks never run short", "a jump beyond the blocks",
+    "decodes hold no more blocks than their prompt", "who leaves still counts as context",
+    "a span that begins a token late"])
+def test_mutant_a_broken_jump_does_not_equal_the_oracle(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three full replicas' worth of overlapping requests, with and without room for them."""
+    jobs = [(i * 2_900, 30 + 13 * i % 90, 20 + 17 * i % 60, i % 3) for i in range(24)]
+    cases = [
+        Case(jobs, VllmRules(kv_blocks=blocks, block_tok=4, max_num_seqs=5, max_num_batched_tokens=40,
+                             reserve_full_prompt=False, prefix_caching=caching), LINEAR, replicas=2)
+        for blocks in (60, 10_000) for caching in (False, True)
+    ]
+    assert [case.differs() for case in cases] == [None] * 4
+    assert cases[0].run("macro").preemptions > 0
+    broken(monkeypatch, name)
+    assert any(_fails(case) for case in cases)
+
+
+def _fails(case: Case) -> bool:
+    try:
+        return case.differs() is not None
+    except (Failure, AssertionError, IndexError, ValueError):  # noticed by a law or an invariant
+        return True
+
+
+def test_the_result_says_what_ran() -> None:
+    jobs = [(0, 10, 5, 0), (500, 20, 9, 0)]
+    rules = VllmRules(kv_blocks=100)
+    for timing, mode in ((LINEAR, "macro"), (Vector(), "macro"), (Skewed(), "iteration")):
+        assert Case(jobs, rules, timing).run("macro").mode == mode
+    assert Case(jobs, rules, LINEAR).run("iteration").mode == "iteration"
+    static = Case(jobs, replace(rules, batching="static"), LINEAR).run("macro")
+    assert (static.mode, static.why) == ("oracle", "not every running request gains one token an iteration: batching")
+    assert "slot id" in (Case(jobs, LlamaCppRules(), LINEAR).run("macro").why or "")
