@@ -249,6 +249,14 @@ def test_requests_without_their_times_are_counted_and_left_out(tmp_path: Path) -
     assert (found["requests"], found["left_out"]) == (39, 1)
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    bench, workload = invented(tmp_path, moe=False)
+    with pytest.raises(WorkbenchError, match="absent: no such folder; --perf"):
+        validate_vllm(tmp_path / "absent", config(tmp_path), workload, bench)
+    with pytest.raises(WorkbenchError, match="no such run"):
+        validate_vllm(tables(tmp_path), config(tmp_path), workload, tmp_path / "absent")
+
+
 def test_too_few_kv_blocks_are_said_so(tmp_path: Path) -> None:
     bench, workload = invented(tmp_path, moe=False)
     with pytest.raises(WorkbenchError, match="check --kv-blocks"):

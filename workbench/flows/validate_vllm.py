@@ -35,6 +35,8 @@ def validate_vllm(
     ablation: bool = False,
 ) -> dict[str, Any]:
     """Read the run, simulate it, compare; raises UsageError and Failure."""
+    if not perf.is_dir():
+        raise UsageError(f"{perf}: no such folder; --perf names the one that holds tp1 (GPU/MODEL/bf16)")
     architecture = from_config(model_config)
     run = read_measured(measured, asked, moe=architecture.moe)
     gpu = gpu_of(run, perf.resolve().parent.parent.parent.name)
