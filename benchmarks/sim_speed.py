@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,11 +60,16 @@ class Synthetic:
         return DecodeLine(first_ns * FS_PER_NS, CONTEXT_NS * decode_n * FS_PER_NS)
 
 
+@cache
+def azure(path: Path) -> traces.Trace:
+    return traces.read_csv(path)
+
+
 def lengths(requests: int, rng: np.random.Generator) -> tuple[list[int], list[int], str]:
     """(prompts, outputs, where they come from)."""
     folder = public_data()
     if folder is not None and (folder / AZURE).exists():
-        trace = traces.read_csv(folder / AZURE)
+        trace = azure(folder / AZURE)
         fits = np.flatnonzero(trace.output_tok > 0)
         drawn = rng.choice(fits, requests)
         return trace.prompt_tok[drawn].tolist(), trace.output_tok[drawn].tolist(), "Azure 2023 conversation"
@@ -87,7 +93,7 @@ def draw(requests: int, rate_per_s: float, seed: int, *, prefix: bool) -> tuple[
     ], f"{named}, {PREFIXES} shared beginnings of {PREFIX_TOK} tokens"
 
 
-def bare_simpy_ns(events: int = 200_000) -> float:
+def bare_simpy_ns(events: int = 50_000) -> float:
     """CPU time of one event of a timeout loop: what SimPy itself costs on this machine, now."""
     env = simpy.Environment()
 

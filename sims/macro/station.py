@@ -37,7 +37,7 @@ class MacroStation:
         self.clock, self.env, self.number, self.record, self.ended = clock, clock.env, number, record, ended
         self.out_ns, self.admit_ns = overheads.out_ns, overheads.admit_ns
         self.timing = Timing(timing, single=single)
-        self.mode = "macro" if self.timing.jumps else "iteration"
+        self.mode, self._single = "macro" if self.timing.jumps else "iteration", single
         self.budget_tok, self.seats, self.block_tok = rules.max_num_batched_tokens, rules.max_num_seqs, rules.block_tok
         self.blocks = Blocks(rules, timing, self)
         self.fits_tok = rules.kv_blocks * rules.block_tok + 1  # the last token is never stored
@@ -139,6 +139,8 @@ class MacroStation:
         now_ns = self.env._now
         if now_ns != self._due_ns:
             return  # the jump was cut after this was set
+        if self._single and self._walk(now_ns):
+            return
         self._due_ns, self._cuttable = _NOT_DUE, False
         self._busy_ns += now_ns - self._start_ns
         self._commit(now_ns)
@@ -151,6 +153,29 @@ class MacroStation:
             self._decision.set(0)
         else:
             self._decide()
+
+    def _walk(self, now_ns: int) -> bool:
+        """One decode iteration after another like it, without jumps; False where anything is to be decided."""
+        line, n, coming = self._line, len(self.heap), self.env._queue
+        if (
+            self.mixed or not self._k or self.queue or self.filling is not None or self.blocks.exact
+            or self.heap[0][0] <= self.counter + 1 or not isinstance(line, DecodeLine) or line.steps < 2
+            or (coming and coming[0][0] <= now_ns)
+        ):
+            return False
+        self._busy_ns += now_ns - self._start_ns
+        self.runs.extend((now_ns, line.first_fs, 0, 1))
+        self.runs_n += 1
+        self.iterations += 1
+        self.counter += 1
+        self.ctx_sum += n
+        self.sequences += n
+        following = self._line = DecodeLine(line.first_fs + line.rise_fs, line.rise_fs, line.steps - 1)
+        self._start_ns = self._base_ns = now_ns
+        duration_ns = following.total_ns(1)
+        self._due_ns = now_ns + duration_ns
+        self._end_alarm.set(duration_ns)
+        return True
 
     def _commit(self, end_ns: int) -> None:
         """What was decided has happened."""
@@ -223,7 +248,7 @@ class MacroStation:
             line = self._closed_form(n, self.ctx_sum, most, least)
         if line is None:
             line = self.timing.run(n, self.ctx_sum, most, least, k)
-        self._line, self._k, self._base_ns = line, min(k, line.steps), end_ns
+        self._line, self._k, self._base_ns = line, 1 if self._single else min(k, line.steps), end_ns
         self._cuttable = not self.full and self.filling is None and n < self.seats
         self._wake(end_ns + line.total_ns(self._k))
 

@@ -44,8 +44,9 @@ class Timing:
         self.iteration_ns = timing.iteration_ns
         self.line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(given, "decode_line", None)
         self._times: Callable[..., NDArray[np.int64]] | None = getattr(given, "decode_times_ns", None)
+        self.jumps = not single and (self.line is not None or self._times is not None)
         if single:
-            self.line = self._times = None
+            self._times = None
         uses = getattr(given, "uses", None)
         self.needs_spread = uses is None or bool({"decode_ctx_max_tok", "decode_ctx_min_tok"} & set(uses))
 
@@ -58,10 +59,6 @@ class Timing:
         if ns < 1:
             raise ValueError(f"the profile says {ns} ns for {n} decodes: an iteration takes at least 1 ns")
         return DecodeLine(ns * FS_PER_NS, 0, 1)
-
-    @property
-    def jumps(self) -> bool:
-        return self.line is not None or self._times is not None
 
 
 __all__ = ["FOREVER", "Times", "Timing"]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sims.record
-from sims.run import simulate
 from sims.rules import VllmRules
+from sims.run import simulate
 from tests.sims.test_macro import CASES, LINEAR, Case, Vector
 from workbench.errors import Failure
 from workbench.metrics import summarise, values
@@ -45,7 +45,9 @@ RUNS = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9), st.integers(1, 
 
 @given(RUNS, st.data())
 @settings(max_examples=60)
-def test_order_statistics_of_weighted_progressions_are_exact(runs: list[tuple[int, int, int]], data: st.DataObject) -> None:
+def test_order_statistics_of_weighted_progressions_are_exact(
+    runs: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
     """Hand-made segments: one iteration, then a run; every row's gaps against its expanded times."""
     made, end = [], 0
     for first, rise, count in runs:
