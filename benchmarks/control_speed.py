@@ -2,16 +2,19 @@
 
     python benchmarks/control_speed.py --operations 200000 --json
 
-An operation is one ask (or one reservation with its commit) of one of 1,000 keys; about half are refused.
+An operation is one ask (or one reservation with its commit, or one look with its fill) of one of 1,000 keys; about half
+are refused, and a cache misses always.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+from workbench.control.cache import CacheKey, Eviction, Hit, Lfu, Lru, ResponseCache, TinyLfu
 from workbench.control.limits import (
     FixedWindow,
     Gcra,
@@ -59,6 +62,20 @@ def reserving() -> Policy:
     return both
 
 
+def caching(eviction: Eviction) -> Policy:
+    """A third of the keys fit; who misses fills."""
+    cache = ResponseCache(333, PER_NS, eviction)
+    keys = {key: CacheKey("m", "1", hashlib.sha256(key.encode()).hexdigest()) for key in KEYS}
+
+    def look(now_ns: int, key: str, amount: int) -> object:  # noqa: ARG001 - all policies are called alike
+        found = cache.look(now_ns, keys[key], key)
+        if not isinstance(found, Hit):
+            cache.fill(now_ns, keys[key], b"x")
+        return found
+
+    return look
+
+
 POLICIES: dict[str, Callable[[], Policy]] = {
     "limits.gcra": lambda: one(Gcra(10, PER_NS)),
     "limits.fixed_window": lambda: one(FixedWindow(10, PER_NS)),
@@ -67,6 +84,9 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "limits.shaper": lambda: Shaper(10, PER_NS, 10, 10**8).ask,
     "limits.three_levels": hierarchy,
     "limits.reserve_and_commit": reserving,
+    "cache.lru": lambda: caching(Lru()),
+    "cache.lfu": lambda: caching(Lfu()),
+    "cache.tinylfu": lambda: caching(TinyLfu()),
 }
 
 

@@ -15,8 +15,8 @@ US = 1000
 UNIQUE = count()
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 STEPS = st.lists(st.tuples(
-    st.sampled_from([0, 1, 2, 5, 9, 19]), st.integers(0, 999),
-    st.sampled_from(["look", "look", "look", "fill", "fail", "withdraw"]), st.integers(0, 4),
+    st.sampled_from([0, 1, 5, 10, 19, 20]), st.integers(0, 999),
+    st.sampled_from(["look", "look", "look", "fill", "fail", "withdraw"]), st.integers(0, 2),
 ), min_size=12, max_size=40)
 
 

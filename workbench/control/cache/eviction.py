@@ -3,6 +3,8 @@
 import heapq
 from typing import Protocol
 
+PART = 2**32 - 1
+
 
 class Eviction(Protocol):
     """Told what happens to the stored digests; deterministic, ties to the longest untouched."""
@@ -113,8 +115,10 @@ class TinyLfu(Lru):
 
     def estimate(self, digest: str) -> int:
         """Asks since the last halvings; never too low."""
-        return min(row[cell] for row, cell in zip(self._rows, self._cells(digest), strict=True))
+        (a, b, c, d), (first, second, third, fourth) = self._rows, self._cells(digest)
+        return min(a[first], b[second], c[third], d[fourth])
 
-    def _cells(self, digest: str) -> list[int]:
+    def _cells(self, digest: str) -> tuple[int, int, int, int]:
         """The digest is a cryptographic hash already: four parts of it are four hashes."""
-        return [int(digest[i : i + 8], 16) % self._width for i in (0, 8, 16, 24)]
+        four, width = int(digest[:32], 16), self._width
+        return (four & PART) % width, (four >> 32 & PART) % width, (four >> 64 & PART) % width, (four >> 96) % width
