@@ -73,6 +73,18 @@ capacity.cost_table(data)
 capacity.cost_chart(data)
 
 # %% [markdown]
+# ## The same question for GPUs that nobody here owns
+
+# %%
+capacity.gpu_table(data)
+
+# %%
+capacity.gpu_chart(data)
+
+# %%
+capacity.gpu_answer(data)
+
+# %% [markdown]
 # ## The answer
 
 # %%

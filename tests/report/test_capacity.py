@@ -15,7 +15,7 @@ from workbench.report.prose import Prose
 RECORDED = Path(__file__).parent / "fixtures" / "demo"
 SHOWN = (capacity.machine_table, capacity.validation_table, capacity.validation_chart, capacity.profile_table,
          capacity.residual_table, capacity.speed_chart, capacity.candidate_table, capacity.capacity_chart,
-         capacity.cost_table, capacity.cost_chart)
+         capacity.cost_table, capacity.cost_chart, capacity.gpu_table, capacity.gpu_chart)
 
 
 def test_every_part_shows_what_was_recorded() -> None:
@@ -66,3 +66,14 @@ def test_a_folder_without_anything_of_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"kind": "workbench.plan", "schema": 2}')
     with pytest.raises(UsageError, match="schema 2; this version reads 1"):
         capacity.load(str(tmp_path))
+
+
+def test_what_gpus_would_serve_is_said_with_its_source() -> None:
+    data = capacity.load(str(RECORDED))
+    table = capacity.gpu_table(data)
+    assert isinstance(table, Table)
+    assert [row[2] for row in table.rows] == ["1", "2", "4", "8"] * 2
+    assert "silicon" in table.caption
+    assert "NVLink" in capacity.gpu_answer(data).text
+    assert "PCIe (l40s), one copy split over 8 GPUs cannot keep the SLO" in capacity.gpu_answer(data).text
+    assert any(item.name == "gpus_rate_rps_8x_h100_sxm" for item in capacity.numbers(data).items)

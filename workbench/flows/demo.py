@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.files import write_json, write_text
-from workbench.flows import calibrate
+from workbench.flows import calibrate, gpus
 from workbench.flows.fit import fit_profile
 from workbench.flows.measure import Measurement, measure
 from workbench.flows.plan import plan_file
@@ -119,6 +119,7 @@ class Demo:
             self.measure_and_fit(quant, models[quant])
         validation = self.validate()
         plan = self.plan()
+        self.gpus()
         with self.progress(1, "report: run the capacity notebook") as bar:
             report = run_report(self.folder, reports)
             bar.update(1)
@@ -164,6 +165,12 @@ class Demo:
         with self.progress(len(self.quants), "plan: simulate fleets of each quantisation") as bar:
             done = iter(range(len(self.quants)))
             return plan_file(self.folder / "plan.toml", self.folder, on_candidate=lambda _name: bar.update(next(done)))
+
+    def gpus(self) -> None:
+        """What GPUs that nobody here owns would serve, on the shipped silicon profiles."""
+        total = gpus.count_profiles()
+        with self.progress(total, "gpus: what one, two, four and eight would serve (silicon profiles)") as bar:
+            gpus.write(self.folder, on_profile=bar.update)
 
     def _traffic(self, quant: str, rough: Profile) -> Iterator[Measurement]:
         pace, repeats = self.pace, REPEATS if quant == REPEATED else 1

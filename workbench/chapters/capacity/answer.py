@@ -32,7 +32,7 @@ def numbers(data: Inputs) -> Results:
     `e2e_mean_error_frac` and its like speak of the workload with the most repeats; with a quantisation's name
     behind them (`..._q4_0`), of that one.
     """
-    return Results((*_validation(data), *_plan(data)))
+    return Results((*_validation(data), *_plan(data), *_gpus(data)))
 
 
 def answer(data: Inputs) -> Prose:
@@ -88,3 +88,14 @@ def _plan(data: Inputs) -> Iterator[Result]:
     if chosen["break_even"] is not None:
         yield Result("break_even_rate_rps", chosen["break_even"]["rate_rps"], "requests/s", "derived", n)
         yield Result("break_even_monthly_total_tok", chosen["break_even"]["monthly_total_tok"], "tok", "derived", n)
+
+
+def _gpus(data: Inputs) -> Iterator[Result]:
+    """By card and count: the load carried inside the SLO, and its cost."""
+    for row in data.gpus["rows"] if data.gpus is not None else ():
+        if row["cost"] is None or data.gpus is None:
+            continue
+        name, n = f"{row['gpus']}x_{row['gpu']}", len(data.gpus["seeds"])
+        yield Result(f"gpus_rate_rps_{name}", row["rate_rps"], "requests/s", "simulated", n)
+        yield Result(f"gpus_usd_per_million_output_tok_{name}", row["cost"]["usd_per_million_output_tok"], "USD",
+                     "derived", n)

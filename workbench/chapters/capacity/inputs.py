@@ -1,4 +1,4 @@
-"""A results folder: validation.json, plan.json and profiles, each optional, each of a known kind."""
+"""A results folder: validation.json, plan.json, gpus.json and profiles, each optional, each of a known kind."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,14 @@ class Inputs:
     validations: tuple[dict[str, Any], ...]
     plan: dict[str, Any] | None
     profiles: tuple[Profile, ...]
+    gpus: dict[str, Any] | None = None
 
 
 def load(folder: str) -> Inputs:
     """Read a results folder. Files of another kind are left alone; one of ours in a newer schema is refused."""
     validations: list[dict[str, Any]] = []
     plan: dict[str, Any] | None = None
+    gpus: dict[str, Any] | None = None
     profiles: list[Profile] = []
     for path in sorted(Path(folder).rglob("*.json")):
         value = read_json(path)
@@ -35,11 +37,13 @@ def load(folder: str) -> Inputs:
             validations.append(_known(value, path))
         elif kind == "workbench.plan":
             plan = _known(value, path)
+        elif kind == "workbench.gpus":
+            gpus = _known(value, path)
         elif kind == "workbench.profile":
             profiles.append(read(path))
-    if not validations and plan is None and not profiles:
+    if not validations and plan is None and gpus is None and not profiles:
         raise UsageError(f"{folder}: holds no validation, plan or profile of the workbench")
-    return Inputs(tuple(validations), plan, tuple(profiles))
+    return Inputs(tuple(validations), plan, tuple(profiles), gpus)
 
 
 def _known(value: dict[str, Any], path: Path) -> dict[str, Any]:
