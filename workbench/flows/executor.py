@@ -6,12 +6,13 @@
 A task is a seed with its inputs and carries its own random streams, so where it runs changes nothing.
 """
 
+import contextlib
 import multiprocessing as mp
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -52,18 +53,19 @@ def run(
     found: list[R] = []
     if on_done is not None:
         on_done(0, len(tasks))
-    for result in _results(function, tasks, place):
-        found.append(result)
-        if on_done is not None:
-            on_done(len(found), len(tasks))
+    with contextlib.closing(_results(function, tasks, place)) as results:  # an error ends the workers at once
+        for result in results:
+            found.append(result)
+            if on_done is not None:
+                on_done(len(found), len(tasks))
     return found
 
 
-def _results(function: Callable[[T], R], tasks: Sequence[T], where: Where) -> Iterator[R]:
+def _results(function: Callable[[T], R], tasks: Sequence[T], where: Where) -> Generator[R, None, None]:
     if where.ray is not None:
         from workbench.flows.executor_ray import on_ray
 
-        yield from (opened(item) for item in on_ray(function, tasks, where.ray))
+        yield from _opened(on_ray(function, tasks, where.ray))
         return
     processes = min(where.processes, len(tasks))
     began = time.monotonic()
@@ -71,7 +73,7 @@ def _results(function: Callable[[T], R], tasks: Sequence[T], where: Where) -> It
         passed = time.monotonic() - began
         # the first task's time says whether the others are worth processes of their own
         if i and processes > 1 and passed / i * (len(tasks) - i) > WORTH_S:
-            yield from (opened(item) for item in _pooled(function, tasks[i:], min(processes, len(tasks) - i)))
+            yield from _opened(_pooled(function, tasks[i:], min(processes, len(tasks) - i)))
             return
         yield function(task)
 
@@ -92,14 +94,16 @@ def guarded(function: Callable[[T], R], task: T) -> R | Refused:
         return Refused(str(error), isinstance(error, UsageError))
 
 
-def opened(item: R | Refused) -> R:
-    """A worker's result, or its failure raised here."""
-    if isinstance(item, Refused):
-        raise UsageError(item.text) if item.usage else Failure(item.text)
-    return item
+def _opened(items: Generator[R | Refused, None, None]) -> Generator[R, None, None]:
+    """Workers' results, or the first failure raised here; either way what gave them is closed."""
+    with contextlib.closing(items):
+        for item in items:
+            if isinstance(item, Refused):
+                raise UsageError(item.text) if item.usage else Failure(item.text)
+            yield item
 
 
-def _pooled(function: Callable[[T], R], tasks: Sequence[T], processes: int) -> Iterator[R | Refused]:
+def _pooled(function: Callable[[T], R], tasks: Sequence[T], processes: int) -> Generator[R | Refused, None, None]:
     """In fresh processes: a forked one would inherit the locks of this one's threads."""
     before = set(mp.active_children())
     pool = ProcessPoolExecutor(processes, mp_context=mp.get_context("spawn"), initializer=_begin_worker)

@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 from workbench.errors import Failure, UsageError
@@ -15,8 +15,11 @@ R = TypeVar("R")
 LOOPBACK, TRIES, KNOCK_S = "127.0.0.1", 3, 5.0
 
 
-def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Iterator[R | Refused]:
-    """Results in order. The cluster's nodes need this version of the workbench and the files that tasks name."""
+def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Generator[R | Refused, None, None]:
+    """Results in order; leaving early ends the job, and with it its tasks.
+
+    The cluster's nodes need this version of the workbench and the files that tasks name.
+    """
     with _connected(address) as ray:
         remote = ray.remote(guarded)
         waiting = [remote.remote(function, task) for task in tasks]
@@ -25,9 +28,6 @@ def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Iter
                 yield ray.get(reference)
         except ray.exceptions.RayError as error:
             raise Failure(f"ray {address}: a task failed: {_last_line(error)}") from error
-        finally:
-            for reference in waiting:
-                ray.cancel(reference, force=True)
 
 
 @contextlib.contextmanager
