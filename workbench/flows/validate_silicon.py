@@ -25,7 +25,7 @@ ASSUMED = (
     "every engine schedules as vLLM does; a data-parallel group is one of its ranks",
     "kernel times only: neither the host's work between steps nor the way over HTTP",
     "a row's own quantisation where the database has it, else that of the model's published checkpoint; 16-bit KV",
-    "the sample does not say whether it holds means or medians of its requests: means are compared (`as_median` in --json)",
+    "the sample does not say whether it holds means or medians: means are compared (`as_median` in --json)",
 )
 
 
