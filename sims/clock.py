@@ -27,13 +27,18 @@ class Alarm:
     set. One that was set twice rings twice: who moves it ahead must know the earlier setting when it rings.
     """
 
-    __slots__ = ("call", "env", "priority")
+    __slots__ = ("_next", "_queue", "call", "env", "priority")
 
     def __init__(self, env: Any, turn: int, lane: int, call: Callable[[], None]) -> None:
         self.env, self.priority, self.call = env, (turn << _LANE_BITS) + lane, call
+        self._queue, self._next = env._queue, env._eid
 
     def set(self, delay_ns: int) -> None:
-        self.env.schedule(self, self.priority, delay_ns)
+        self.ring_at(self.env._now + delay_ns)
+
+    def ring_at(self, when_ns: int) -> None:
+        """What `Environment.schedule` does, without its arithmetic."""
+        heappush(self._queue, (when_ns, self.priority, next(self._next), self))
 
 
 class Clock:

@@ -133,7 +133,7 @@ class MacroStation:
         if k < self._k:
             self._k = k
             self._due_ns = base_ns + self._line.total_ns(k) if k else base_ns
-            self._end_alarm.set(self._due_ns - now_ns)
+            self._end_alarm.ring_at(self._due_ns)
 
     def _end(self) -> None:
         now_ns = self.env._now
@@ -172,20 +172,20 @@ class MacroStation:
         self.sequences += n
         following = self._line = DecodeLine(line.first_fs + line.rise_fs, line.rise_fs, line.steps - 1)
         self._start_ns = self._base_ns = now_ns
-        duration_ns = following.total_ns(1)
-        self._due_ns = now_ns + duration_ns
-        self._end_alarm.set(duration_ns)
+        self._due_ns = now_ns + following.total_ns(1)
+        self._end_alarm.ring_at(self._due_ns)
         return True
 
     def _commit(self, end_ns: int) -> None:
         """What was decided has happened."""
-        runs, n = self.runs, len(self.heap)
-        for end, duration_ns, sequences in self.mixed:
-            runs.extend((end, duration_ns * FS_PER_NS, 0, 1))
-            self.sequences += sequences
-        self.iterations += len(self.mixed)
-        self.runs_n += len(self.mixed)
-        k, line = self._k, self._line
+        runs, mixed = self.runs, self.mixed
+        if mixed:
+            for end, duration_ns, sequences in mixed:
+                runs.extend((end, duration_ns * FS_PER_NS, 0, 1))
+                self.sequences += sequences
+            self.iterations += len(mixed)
+            self.runs_n += len(mixed)
+        k, line, n = self._k, self._line, len(self.heap)
         if not k:
             return
         if isinstance(line, DecodeLine):
@@ -256,7 +256,7 @@ class MacroStation:
         if not self._k:
             self._base_ns = due_ns
         self._due_ns = due_ns
-        self._end_alarm.set(due_ns - self.env._now)
+        self._end_alarm.ring_at(due_ns)
 
     def _mix(self, now_ns: int) -> int:
         """Iterations that compute prompts. The first may admit; the next ones only where no budget is left to anyone.

@@ -41,7 +41,7 @@ class FrontDoor:
     def _releases(self, now_ns: int) -> tuple[Release, ...]:
         found: list[Release] = []
         queue, window = self.queue, self.window
-        while len(queue):
+        while True:
             candidates = self._replicas
             if window is not None:
                 candidates = [replica for replica in candidates if replica.outstanding < window]
@@ -55,4 +55,6 @@ class FrontDoor:
             chosen.outstanding += 1
             self._at[request.request_id] = chosen
             found.append(Release(request.request_id, number))
+            if not len(queue):
+                break
         return tuple(found)

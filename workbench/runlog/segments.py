@@ -80,7 +80,9 @@ class Segments:
             return None
         place = (n - 1) * q
         below = int(place)
-        low, high = self._gap_rank_ns(below), self._gap_rank_ns(min(below + 1, n - 1))
+        low = self._gap_rank_ns(below)
+        same = self._gaps_up_to(low) > below + 1  # the next one is as long: most iterations end the gaps of many
+        high = low if same or below + 1 == n else self._gap_rank_ns(below + 1)
         return low + (high - low) * (place - below)
 
     def stall_ns(self) -> Ints:
@@ -137,6 +139,14 @@ class Segments:
         row, first, last = self.spans.T
         again = np.flatnonzero(row[1:] == row[:-1]) + 1
         return row[again], self.runs[first[again], END] - self.runs[last[again - 1], END]
+
+    def _gaps_up_to(self, limit_ns: int) -> int:
+        """How many gaps are no longer."""
+        edge = np.flatnonzero((self._weight > 0) & (self._low_ns <= limit_ns))
+        count, rise = self.runs[edge, COUNT], self.runs[edge, RISE]
+        short = np.where(rise > 0, _ceil_div(
+            (limit_ns + 1) * FS_PER_NS - _HALF - self.runs[edge, FIRST], np.maximum(rise, 1)), count)
+        return int((self._weight[edge] * np.clip(short, 0, count)).sum()) + int((self._pauses[1] <= limit_ns).sum())
 
     def _gap_rank_ns(self, rank: int) -> int:
         """The gap with `rank` others before it in order of size: bisection over whole ns, exact."""
