@@ -4,6 +4,7 @@ import pytest
 
 from workbench.flows import gpus
 
+
 def test_the_best_use_of_the_gpus_is_at_least_any_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gpus.WORKLOAD, "requests", 60)
     monkeypatch.setitem(gpus.WORKLOAD, "warmup_requests", 10)
