@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Sequence
 
+import numpy as np
+
 from sims.clock import Clock, Turn
 from sims.disaggregated import Disaggregated
 from sims.macro.premises import unmet
@@ -44,8 +46,9 @@ class Cluster:
         self._closed, self._came = arrivals_ns is None, 0
         n = len(schedule)
         self._times = array("q", [0]) * n if arrivals_ns is None else array("q", arrivals_ns)
-        self._order: Sequence[int] = (
-            range(n) if arrivals_ns is None else sorted(range(n), key=self._times.__getitem__))  # stable: ties by place
+        self._order = array("q", range(n))
+        if not self._closed:  # ties by place in the schedule
+            self._order = array("q", np.argsort(np.frombuffer(self._times, dtype=np.int64), kind="stable").tobytes())
         self._arrival = self.clock.alarm(Turn.ARRIVE, self._arrive)
         if not self._closed:
             self._arrival.set(self._times[self._order[0]])
@@ -67,6 +70,14 @@ class Cluster:
             station.settle(stop_ns)
         self.record.settle(stop_ns)
         return stop_ns
+
+    def forget(self) -> None:
+        """Everything was read: let go of what grows with the requests (alarms and stations refer to each other)."""
+        self._order, self._times, empty = array("q"), array("q"), array("q")
+        for station in self.stations:
+            if isinstance(station, MacroStation):
+                station.runs = station.spans = empty
+        self.record.forget()
 
     def _station(self, number: int, rules: Rules, timing: IterationTime, mode: Mode) -> StationLike:
         ended = self._leave_later if self.overheads.out_ns else self._leave

@@ -46,6 +46,12 @@ class Record:
     def column(self, name: str) -> Ints:
         return np.frombuffer(getattr(self, name), dtype=np.int64)
 
+    def forget(self) -> None:
+        """The log was made; what it shares with these columns stays."""
+        self.sent_ns = self.admit_ns = self.start_ns = self.first_ns = self.left_ns = array("q")
+        self.replica = self.cached_tok = self.preemptions = array("q")
+        self.schedule, self.token_ns, self.segments = (), {}, None
+
     @property
     def ok(self) -> NDArray[np.bool_]:
         found = np.asarray(self.column("left_ns") != NEVER)

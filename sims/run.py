@@ -57,7 +57,7 @@ def simulate(
     check_laws(record, cluster.area_ns, stop_ns)
     named = profile if about is None else about
     origin = _provenance(named, rules, price_usd_per_hour, seed, replicas, provenance or {})
-    return SimResult(
+    found = SimResult(
         log=record.log(origin, _costs(record, price_usd_per_hour, replicas, stop_ns)),
         setup=setup, journal=None if cluster.journal is None else Journal(setup, tuple(cluster.journal)),
         iterations=tuple(station.iterations for station in cluster.stations),
@@ -67,6 +67,8 @@ def simulate(
         stop_ns=stop_ns, area_ns=cluster.area_ns, events=cluster.clock.events,
         trace=None if cluster.trace is None else tuple(cluster.trace), mode=cluster.mode, why=cluster.why_oracle,
     )
+    cluster.forget()
+    return found
 
 
 def _arrivals(

@@ -49,8 +49,8 @@ class FrontDoor:
                     break
             request = queue.pop(now_ns)
             number = self.router.pick(now_ns, request, candidates)
-            chosen = self._replicas[number]
-            if window is not None and chosen.outstanding >= window:
+            chosen = self._replicas[number] if 0 <= number < len(self._replicas) else None
+            if chosen is None or (window is not None and chosen.outstanding >= window):
                 raise ValueError(f"the router picked replica {number}, which is none of its candidates")
             chosen.outstanding += 1
             self._at[request.request_id] = chosen
