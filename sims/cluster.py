@@ -73,10 +73,7 @@ class Cluster:
 
     def forget(self) -> None:
         """Everything was read: let go of what grows with the requests (alarms and stations refer to each other)."""
-        self._order, self._times, empty = array("q"), array("q"), array("q")
-        for station in self.stations:
-            if isinstance(station, MacroStation):
-                station.runs = station.spans = empty
+        self._order, self._times = array("q"), array("q")
         self.record.forget()
 
     def _station(self, number: int, rules: Rules, timing: IterationTime, mode: Mode) -> StationLike:
@@ -107,7 +104,9 @@ class Cluster:
             if self._closed:
                 self._arrival.set(0)
             return
-        self._count(+1, now_ns)
+        self.area_ns += self._inside * (now_ns - self._changed_ns)
+        self._inside += 1
+        self._changed_ns = now_ns
         self._at_door[planned.request_id] = index
         self._tell(now_ns, Arrived(
             planned.request_id, planned.asked_prompt_tok, planned.asked_prompt_tok, planned.tenant, planned.tier))

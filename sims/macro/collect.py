@@ -1,5 +1,6 @@
 """The segments of all replicas as one table, and each request's spans in it."""
 
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,4 +21,8 @@ def collect_segments(stations: Sequence[StationLike], rows: int, out_ns: int, st
         before += station.runs_n
     together = np.concatenate(spans)
     together = together[np.lexsort((together[:, 1], together[:, 0]))]
-    return Segments(np.concatenate(runs), together, rows, out_ns, stop_ns)
+    found = Segments(np.concatenate(runs), together, rows, out_ns, stop_ns)
+    for station in stations:
+        if isinstance(station, MacroStation):  # a second copy of a million requests' segments is felt
+            station.runs = station.spans = array("q")
+    return found

@@ -274,7 +274,7 @@ class MacroStation:
             pieces: list[tuple[int, int]] = []
             done: list[Seq] = []
             begun = 0
-            if filling is not None and budget:
+            if filling is not None and budget > 0:
                 new = min(budget, filling.target_tok - filling.kv_tok)
                 if exact and not blocks.grow(filling, new):
                     return blocks.single(now_ns) if first else end_ns

@@ -107,7 +107,7 @@ class Segments:
     @cached_property
     def _offset(self) -> Ints:
         """Shape (n + 1,): iterations before each segment."""
-        return np.r_[0, np.cumsum(self.runs[:, COUNT])]
+        return np.asarray(np.r_[0, np.cumsum(self.runs[:, COUNT])])
 
     @cached_property
     def _ends_ns(self) -> Ints:
