@@ -50,8 +50,11 @@ class Synthetic:
     uses = frozenset({"prefills", "decode_n", "decode_ctx_sum_tok"})
 
     def iteration_ns(self, batch: Batch) -> int:
-        time_ns = STEP_NS + DECODE_NS * batch.decode_n + CONTEXT_NS * batch.decode_ctx_sum_tok
-        for new_tok, _ in batch.prefills:
+        return self.mixed_ns(batch.prefills, batch.decode_n, batch.decode_ctx_sum_tok)
+
+    def mixed_ns(self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int, *_: int) -> int:
+        time_ns = STEP_NS + DECODE_NS * decode_n + CONTEXT_NS * ctx_sum_tok
+        for new_tok, _past_tok in prefills:
             time_ns += PROMPT_NS * new_tok
         return time_ns
 
@@ -116,6 +119,7 @@ def measure(
     schedule, named = draw(requests, rate_per_replica * replicas, seed, prefix=prefix)
     rules = replace(RULES, prefix_caching=prefix)
     simpy_ns = bare_simpy_ns()
+    summarise(simulate(schedule[:10], timing, rules, replicas=replicas).log)  # what is imported at first use, is now
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
         result = simulate(schedule, timing, rules, replicas=replicas, seed=seed, keep_journal=False, mode=mode)

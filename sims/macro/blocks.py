@@ -36,6 +36,8 @@ class Blocks:
             return
         station = self.station
         room, budget = self.rules.kv_blocks - self.most, station.budget_tok
+        if not self.exact and len(station.queue) == 1 and station.queue[0].most_blocks <= room:
+            return
         for seq in station.queue:
             room -= seq.most_blocks
             budget -= seq.target_tok

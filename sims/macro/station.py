@@ -56,7 +56,8 @@ class MacroStation:
         self._idle, self._cuttable, self._deciding = True, False, False
         self.full = False  # nobody more can be admitted before somebody leaves
         self._spread: tuple[int, int] | None = None
-        self._closed_form, self._spread_matters = self.timing.line, self.timing.needs_spread
+        self._closed_form, self._mixed_ns = self.timing.line, self.timing.mixed_ns
+        self._spread_matters = self.timing.needs_spread
         self._end_alarm = clock.alarm(Turn.END, self._end, number)
         self._decision = clock.alarm(Turn.DECIDE, self._decide, number)
 
@@ -248,7 +249,9 @@ class MacroStation:
             line = self._closed_form(n, self.ctx_sum, most, least)
         if line is None:
             line = self.timing.run(n, self.ctx_sum, most, least, k)
-        self._line, self._k, self._base_ns = line, 1 if self._single else min(k, line.steps), end_ns
+        if k > line.steps:
+            k = line.steps
+        self._line, self._k, self._base_ns = line, 1 if self._single else k, end_ns
         self._cuttable = not self.full and self.filling is None and n < self.seats
         self._wake(end_ns + line.total_ns(self._k))
 
@@ -286,8 +289,11 @@ class MacroStation:
             if not pieces:
                 return end_ns
             most, least = self.spread() if self._spread_matters else (0, 0)
-            duration_ns = self.timing.iteration_ns(
-                Batch(tuple(pieces), n, self.ctx_sum, most, least)) + self.admit_ns * begun
+            if self._mixed_ns is not None:
+                duration_ns = self._mixed_ns(pieces, n, self.ctx_sum, most, least)
+            else:
+                duration_ns = self.timing.iteration_ns(Batch(tuple(pieces), n, self.ctx_sum, most, least))
+            duration_ns += self.admit_ns * begun
             if duration_ns < 1:
                 raise ValueError(f"the profile says {duration_ns} ns for {pieces}: an iteration takes at least 1 ns")
             end_ns += duration_ns

@@ -44,6 +44,7 @@ class Timing:
         self.iteration_ns = timing.iteration_ns
         self.line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(given, "decode_line", None)
         self._times: Callable[..., NDArray[np.int64]] | None = getattr(given, "decode_times_ns", None)
+        self.mixed_ns: Callable[..., int] | None = getattr(given, "mixed_ns", None)  # as iteration_ns, without a Batch
         self.jumps = not single and (self.line is not None or self._times is not None)
         if single:
             self._times = None

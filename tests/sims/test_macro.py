@@ -37,6 +37,11 @@ class Skewed:
 
 
 class Vector(Skewed):
+    def mixed_ns(
+        self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum: int, ctx_max: int, ctx_min: int
+    ) -> int:
+        return self.iteration_ns(Batch(tuple(prefills), decode_n, ctx_sum, ctx_max, ctx_min))
+
     def decode_times_ns(self, decode_n: int, ctx_sum: int, ctx_max: int, ctx_min: int, k: int) -> NDArray[np.int64]:
         batches = [Batch((), decode_n, ctx_sum + i * decode_n, ctx_max + i, ctx_min + i) for i in range(k)]
         return np.array([self.iteration_ns(batch) for batch in batches], dtype=np.int64)
