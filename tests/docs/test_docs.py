@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from sims.scenario import FleetSpec
 from workbench.cli.main import COMMANDS, cli
 from workbench.config import validate
 from workbench.paths import root
@@ -105,7 +106,12 @@ def test_python_blocks_run(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_toml_blocks_load(page: str, text: str) -> None:
-    validate(WorkloadSpec, tomllib.loads(text)["workload"], page)
+    """A block shows a workload, or a part of a scenario's fleet."""
+    found = tomllib.loads(text)
+    if "fleet" in found:
+        validate(FleetSpec, {"profile": "example-cpu-q8_0"} | found["fleet"], page)
+    else:
+        validate(WorkloadSpec, found["workload"], page)
 
 
 def test_make_targets_that_are_shown_exist() -> None:

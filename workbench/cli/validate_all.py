@@ -9,9 +9,9 @@ from workbench.cli.common import emit, json_option, note
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
+@click.option("--data", type=click.Path(path_type=Path),
               help="Folder of public measured data (default: what WORKBENCH_DATA names).")
-@click.option("--runs", type=click.Path(path_type=Path, exists=True, file_okay=False),
+@click.option("--runs", type=click.Path(path_type=Path),
               help="Folder that `workbench demo` wrote: its held-out runs are our own engine's.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for both files (default: docs/).")
 @click.option("--only", multiple=True, type=click.Choice(("vllm", "silicon", "engine", "theory")),
@@ -33,10 +33,14 @@ def command(
       workbench validate all --data ../data --runs runs/demo
     """
     from workbench import paths
+    from workbench.errors import UsageError
     from workbench.flows.fidelity import JSON_NAME, PAGE_NAME, validate_all
     from workbench.flows.fidelity_page import ORDER, render
     from workbench.flows.validate_theory import REQUESTS, SEEDS
 
+    for flag, folder in (("--data", data), ("--runs", runs)):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{flag} {folder}: no such folder")
     top = paths.root()
     docs = out or (Path("docs") if top is None else top / "docs")
     found: dict[str, Any] = validate_all(

@@ -1,4 +1,4 @@
-"""The README's numbers: read from the committed example report, never typed."""
+"""The README's numbers: read from the committed example report and the fidelity page's data, never typed."""
 
 import re
 from collections.abc import Mapping
@@ -7,24 +7,50 @@ from typing import Any
 
 from workbench.errors import Failure
 from workbench.files import read_json
+from workbench.metrics import METRICS
 
 EXAMPLE = Path("reports/gallery/capacity")
 BEGIN = "<!-- results: written by `workbench docs build` from reports/gallery/capacity/results.json -->"
 END = "<!-- end of results -->"
+FIDELITY = Path("docs/fidelity.json")
+FIDELITY_BEGIN = "<!-- fidelity: written by `workbench docs build` from docs/fidelity.json -->"
+FIDELITY_END = "<!-- end of fidelity -->"
 QUANTS = ("q4_0", "q8_0", "f16")
+LATENCIES = ("ttft_s", "tpot_s", "e2e_s")
 
 
 def filled(readme: str, top: Path) -> str:
-    """The README's text with its results section written anew from the example's results."""
+    """The README's text with its two generated sections written anew."""
     folder = top / EXAMPLE
-    if not (folder / "results.json").is_file():
-        return readme
-    found = {item["name"]: item for item in read_json(folder / "results.json")}
-    section = f"{BEGIN}\n{_section(found, read_json(folder / 'provenance.json'))}\n{END}"
-    text, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: section, readme, flags=re.DOTALL)
+    if (folder / "results.json").is_file():
+        found = {item["name"]: item for item in read_json(folder / "results.json")}
+        readme = _between(readme, BEGIN, END, _section(found, read_json(folder / "provenance.json")))
+    if (top / FIDELITY).is_file():
+        readme = _between(readme, FIDELITY_BEGIN, FIDELITY_END, _fidelity(read_json(top / FIDELITY)["sections"]))
+    return readme
+
+
+def _between(readme: str, begin: str, end: str, text: str) -> str:
+    section = f"{begin}\n{text}\n{end}"
+    found, count = re.subn(re.escape(begin) + ".*?" + re.escape(end), lambda _: section, readme, flags=re.DOTALL)
     if count != 1:
-        raise Failure("README.md: the two results markers are not there exactly once; restore them")
-    return text
+        raise Failure(f"README.md: the markers {begin!r} and {end!r} are not there exactly once; restore them")
+    return found
+
+
+def _fidelity(sections: Mapping[str, Any]) -> str:
+    """The means of the real vLLM run, and the median errors over published serving runs."""
+    rows = {(row[0], row[1]): row for row in sections["vllm"]["tables"][0]["rows"]}
+    means = [rows[name, "mean"] for name in LATENCIES]
+    text = ("| a real vLLM on an RTX PRO 6000 | " + " | ".join(METRICS[name].label for name in LATENCIES) + " |\n"
+            "| --- | --- | --- | --- |\n"
+            "| mean, measured | " + " | ".join(f"{row[2]:.3g} s" for row in means) + " |\n"
+            "| mean, simulated | " + " | ".join(f"{row[3]:.3g} s" for row in means) + " |\n"
+            "| error | " + " | ".join(f"{row[4]:+.1%}" for row in means) + " |\n")
+    total = sections["silicon"]["tables"][0]["rows"][-1]
+    return text + (f"\nOn {total[2]:,} published serving runs (closed loops on other GPUs, profiles of source silicon) the "
+                   f"median error is {total[4]:.0%} for time per output token and {total[7]:.0%} for time to first "
+                   "token: kernel times know nothing of the host and the network.")
 
 
 def _section(found: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
