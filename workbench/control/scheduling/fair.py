@@ -13,10 +13,11 @@ class StartTimeFair(Flows):
     returns begins there. Counted at release: prompt and estimated output. While two tenants both wait, their
     service over weight differs by at most largest request of one / its weight + the same of the other. The
     estimate is replaced by the real length once known; real service then stays within 2N times that, for N
-    released and unsettled requests a tenant and the larger of guess and truth.
+    released and unsettled requests a tenant and the larger of guess and truth. When nobody waits, virtual time
+    goes to the largest counter (the paper: when the server is idle), so nothing is owed or saved across such a moment.
     """
 
-    _virtual = 0
+    _virtual = _largest = 0
 
     def _guess(self, item: Waiting) -> int:
         return self.tab.cost(item.prompt_tok, item.estimated_tok)
@@ -25,8 +26,12 @@ class StartTimeFair(Flows):
         return self._virtual
 
     def _released(self, item: Waiting) -> None:
-        self._virtual = max(self._virtual, self._flows[item.tenant].counter)
+        flow = self._flows[item.tenant]
+        self._virtual = max(self._virtual, flow.counter)
         super()._released(item)
+        self._largest = max(self._largest, flow.counter)
+        if not self._items:
+            self._virtual = self._largest
 
 
 class VirtualTokens(Flows):
