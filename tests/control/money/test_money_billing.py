@@ -205,7 +205,8 @@ def test_a_closed_period_is_refused_and_the_books_do_not_move() -> None:
     (lambda e: e.record(5, used("b", 6)), ValueError, "usage 'b': happens at 6 ns, after now, 5 ns"),
     (lambda e: e.record(5, used("b", tok=-2)), ValueError, "none is negative"),
     (lambda e: e.record(5, used("b", cached_tok=11)), ValueError, "cached is at most the prompt"),
-    (lambda e: e.record(5, used("b")._replace(cost_pusd=0.5)), ValueError, "are integers"),
+    (lambda e: e.record(5, used("b")._replace(cost_pusd=0.5)),  # type: ignore[arg-type]
+     ValueError, "are integers"),
     (lambda e: e.subscribe(5, "t", "pro", 4), ValueError, "before now, 5 ns; what is past is priced already"),
     (lambda e: e.subscribe(5, "t", "por"), ValueError, "did you mean 'pro'"),
     (lambda e: e.add_price(5, Version(ANY, "input", Flat(1), 6)), Overlap, r"price \* input \[6, \) overlaps"),
