@@ -17,3 +17,5 @@ class Waiting(NamedTuple):
     deadline_ns: int | None = None  # when the answer is worth nothing any more
     priority: int = 0  # lower is served first
     sequence: int = 0
+    prefix_ids: tuple[int, ...] = ()  # one for each full block of the prompt; equal ids: equal tokens up to there
+    session: str = ""  # a conversation
