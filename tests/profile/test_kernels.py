@@ -117,11 +117,11 @@ def test_skew_is_looked_up_by_bucket(tmp_path: Path) -> None:
 
 def test_skew_moves_the_time_from_the_mean_towards_the_largest(tmp_path: Path) -> None:
     model = kernels(load(tables(tmp_path, skew=True), config(tmp_path)))
-    alike = model.attention_ns(Batch((), 4, 4 * 100, 100, 100))
-    longest = model.attention_ns(Batch((), 4, 4 * 900, 900, 900))
-    assert model.attention_ns(Batch((), 4, 4 * 100, 900, 0)) == alike + (longest - alike) // 2
-    middle = model.attention_ns(Batch((), 4, 4 * 500, 500, 500))
-    assert model.attention_ns(Batch((), 4, 4 * 500, 900, 0)) == middle + -(longest - middle) // 4  # alpha below 0
+    alike = model.attention_fs(Batch((), 4, 4 * 100, 100, 100))
+    longest = model.attention_fs(Batch((), 4, 4 * 900, 900, 900))
+    assert model.attention_fs(Batch((), 4, 4 * 100, 900, 0)) == alike + (longest - alike) // 2
+    middle = model.attention_fs(Batch((), 4, 4 * 500, 500, 500))
+    assert model.attention_fs(Batch((), 4, 4 * 500, 900, 0)) == middle + -(longest - middle) // 4  # alpha below 0
 
 
 def test_no_skew_where_the_longest_is_not_slower(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_no_skew_where_the_longest_is_not_slower(tmp_path: Path) -> None:
     flat = [line.rsplit(",", 1)[0] + ",9.0" for line in cells]
     path.write_text("\n".join([head, *flat]) + "\n")
     model = kernels(load(perf, config(tmp_path)))
-    assert model.attention_ns(Batch((), 4, 400, 900, 0)) == model.attention_ns(Batch((), 4, 400, 100, 100))
+    assert model.attention_fs(Batch((), 4, 400, 900, 0)) == model.attention_fs(Batch((), 4, 400, 100, 100))
 
 
 @given(st.data())
@@ -223,7 +223,7 @@ def test_a_profile_of_tables_is_written_and_read_again(tmp_path: Path) -> None:
     batch = Batch(((100, 0),), 7, 2100, 700, 100)
     assert again.sha256 == profile.sha256
     assert again.iteration_ns(batch) == profile.iteration_ns(batch)
-    assert again.decode_line(4, 400) is None
+    assert again.decode_line(4, 400, 100, 100) == profile.decode_line(4, 400, 100, 100)
     assert again.decode_times_ns(4, 400, 200, 50, 9).tolist() == profile.decode_times_ns(4, 400, 200, 50, 9).tolist()
 
 
@@ -322,3 +322,14 @@ def test_straight_lines_predict_attention_better_than_logarithmic_ones(public_da
             if x0:
                 logarithmic.append(abs(y0 + (y1 - y0) * np.log(x / x0) / np.log(x1 / x0) - y) / y)
     assert np.mean(straight) < 0.03 < 0.08 < np.mean(logarithmic)
+
+
+@given(n=st.integers(1, 40), mean=st.integers(1, 2500), above=st.integers(0, 900), below=st.integers(0, 900))
+def test_a_line_of_decodes_is_exact_as_far_as_it_says(n: int, mean: int, above: int, below: int) -> None:
+    longest, least = (mean + above, max(1, mean - below)) if n > 1 else (mean, mean)
+    line = SKEWED.decode_line(n, n * mean, longest, least)
+    if line is None:
+        return
+    k = min(line.steps, 60)
+    single = [SKEWED.iteration_ns(Batch((), n, n * (mean + i), longest + i, least + i)) for i in range(k)]
+    assert line.times_ns(k).tolist() == single

@@ -70,7 +70,7 @@ def test_show_says_where_it_is_thin(tmp_path: Path, capsys: pytest.CaptureFixtur
     text = run(capsys, "show", NAME, "--html", tmp_path / "surface.html")
     for part in ("silicon", "1 x h100_sxm, TP1", "KV blocks of 16", "aiconfigurator-core", "Where it is thin",
                  "several prompts", "decode step, 64 sequences", "kernel times alone", "Decode time (ms)"):
-        assert part in text
+        assert part in " ".join(text.split())  # wherever the table wraps
     page = (tmp_path / "surface.html").read_text()
     assert '"type": "surface"' in page
     assert "default-src 'none'" in page

@@ -100,11 +100,13 @@ class Profile(Settings):
         return max((self.iteration_ns(batch) for batch in batches if batch.prefills or batch.decode_n), default=1)
 
     def decode_line(
-        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0  # noqa: ARG002 - as below
+        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0
     ) -> DecodeLine | None:
         """The next iterations of this batch of decodes, while nobody joins or leaves; None where the model has no such
         formula."""
-        return None if isinstance(self.model, Kernels) else self.model.decode_line(decode_n, ctx_sum_tok)
+        if isinstance(self.model, Kernels):
+            return self.model.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
+        return self.model.decode_line(decode_n, ctx_sum_tok)
 
     def decode_times_ns(
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int

@@ -1,9 +1,11 @@
 """Iteration time from kernel tables: the sum of what each layer runs, in whole nanoseconds."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, Self
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +13,17 @@ from pydantic import Field
 
 from workbench.config import Settings
 from workbench.profile.batch import Batch
-from workbench.profile.decode_run import FS_PER_NS
+from workbench.profile.decode_run import FOREVER, FS_PER_NS, DecodeLine
 from workbench.profile.kernels.attention import Attention
 from workbench.profile.kernels.curve import Curve
 from workbench.profile.kernels.link import Link
 from workbench.profile.kernels.moe import Experts
 from workbench.profile.kernels.skew import UNIT, Skew
+from workbench.profile.model import to_ns
 
 PS_PER_NS = 1000
+FS_PER_PS = 1000
+UNIT_FS = UNIT  # alpha is in ten-thousandths: alpha times a gap in these units is a whole number of fs
 
 
 class Kernel(Settings):
@@ -34,9 +39,9 @@ class Kernel(Settings):
 class Kernels(Settings):
     """`layers` decoder layers, each with its attention; `expert_layers` of them with experts.
 
-    Rounding: attention of all layers, and everything else of the step, are each rounded down to whole ns; the mean
-    context of the decodes is rounded down to whole tokens. `ranks` > 1: data-parallel ranks in lock step that share
-    the experts.
+    Rounding: attention of all layers is kept in whole units of `UNIT_FS`, its slope over the context too, everything
+    else of the step in whole ns; the mean context of the decodes is rounded down to whole tokens. So many decode steps
+    in a row are exact straight lines. `ranks` > 1: data-parallel ranks in lock step that share the experts.
     """
 
     kind: Literal["kernels"] = "kernels"
@@ -57,50 +62,63 @@ class Kernels(Settings):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Without what the original remembers: pydantic would copy that too."""
         found = super().model_copy(update=update, deep=deep)
-        for name in ("_base_cache", "_decode_tables"):
+        for name in ("_base_cache", "_decode_rows"):
             found.__dict__.pop(name, None)
         return found
 
     def time_fs(self, batch: Batch) -> int:
-        return self.iteration_ns(batch) * FS_PER_NS
+        """One rank's batch; further ranks are idle and run along."""
+        return self._around_ns((batch,)) * FS_PER_NS + self.attention_fs(batch)
 
     def iteration_ns(self, batch: Batch) -> int:
-        """One rank's batch; further ranks are idle and run along."""
-        return max(1, self._around_ns((batch,)) + self.attention_ns(batch))
+        return to_ns(self.time_fs(batch))
 
     def lockstep_ns(self, batches: Sequence[Batch]) -> int:
         """All ranks together: each waits for the slowest attention and the fullest rank, and the experts see
         everybody's tokens. A rank without work runs one token along, as the engine does."""
-        return max(1, self._around_ns(batches) + max([self.attention_ns(batch) for batch in batches], default=0))
+        slowest_fs = max([self.attention_fs(batch) for batch in batches], default=0)
+        return to_ns(self._around_ns(batches) * FS_PER_NS + slowest_fs)
 
-    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> None:
-        """No formula: `decode_times_ns` reads many iterations off a table."""
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int) -> DecodeLine | None:
+        """As `Linear.decode_line`, to the edge of a cell or of a bucket; None where the time falls on the way."""
+        line = self._line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
+        return line if line.rise_fs >= 0 else None
 
     def decode_times_ns(
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
     ) -> NDArray[np.int64]:
         """Shape (k,): the next k iterations of at least one decode alone, each with every context one token longer."""
-        base_ns = self._around_ns((Batch((), decode_n),))
-        mean_tok = ctx_sum_tok // decode_n
-        table = self._decode_ns(decode_n, max(mean_tok, ctx_max_tok) + k)
-        times = base_ns + table[mean_tok:mean_tok + k]
+        pieces: list[NDArray[np.int64]] = []
         done = 0
-        while done < k:  # the skew rate stays as it is; the bucket of the longest context changes now and then
-            longest = ctx_max_tok + done
-            until = min(k, done + self.skew.room_tok(longest))
-            alpha = self.skew.alpha(0, 0, decode_n, mean_tok + done, longest, ctx_min_tok + done)
-            if alpha:
-                gap = table[longest:longest + until - done] - table[mean_tok + done:mean_tok + until]
-                times[done:until] += np.maximum(gap, 0) * alpha // UNIT
-            done = until
-        return times if base_ns > 0 and self.skew.least >= 0 else np.maximum(1, times)
+        while done < k:
+            line = self._line(decode_n, ctx_sum_tok + done * decode_n, ctx_max_tok + done, ctx_min_tok + done)
+            pieces.append(line.times_ns(min(line.steps, k - done)))
+            done += len(pieces[-1])
+        return np.concatenate(pieces)
+
+    def _line(self, n: int, ctx_sum_tok: int, max_tok: int, min_tok: int) -> DecodeLine:
+        """Until the mean or the longest context leaves its cell, or the skew its bucket; the skew rate stays."""
+        mean_tok, row = ctx_sum_tok // n, self._decode_row(n)
+        units, rise, room = row.at(mean_tok)
+        alpha = self.skew.alpha(0, 0, n, mean_tok, max_tok, min_tok)
+        first_fs, rise_fs = units * UNIT_FS, rise * UNIT_FS
+        if alpha:
+            longest, rise_at_longest, longest_room = row.at(max_tok)
+            gap, wider = longest - units, rise_at_longest - rise
+            room = min(room, longest_room, self.skew.room_tok(max_tok))
+            if gap > 0:
+                first_fs, rise_fs = first_fs + alpha * gap, rise_fs + alpha * wider
+                room = room if wider >= 0 else min(room, -(-gap // -wider))
+            elif wider > 0:  # without a gap there is nothing to correct yet
+                room = min(room, -gap // wider + 1)
+        return DecodeLine(self._around_ns((Batch((), n),)) * FS_PER_NS + first_fs, rise_fs, room)
 
     @property
     def uses(self) -> frozenset[str]:
         return frozenset({"prefills", "decode_n", "decode_ctx_sum_tok", "decode_ctx_max_tok", "decode_ctx_min_tok",
                           "draft_tok"})
 
-    def attention_ns(self, batch: Batch) -> int:
+    def attention_fs(self, batch: Batch) -> int:
         """Every layer's attention, the skew of the decodes included."""
         n, chunk_tok = batch.decode_n, batch.prefill_tok
         mean_tok = batch.decode_ctx_sum_tok // n if n else 0
@@ -110,15 +128,15 @@ class Kernels(Settings):
         if not chunk_tok:
             if not n:
                 return 0
-            table = self._decode_ns(n, max(mean_tok, max_tok))
-            at_mean = int(table[mean_tok])
-            gap = int(table[max_tok]) - at_mean if alpha else 0
+            row = self._decode_row(n)
+            at_mean = row.at(mean_tok)[0]
+            gap = row.at(max_tok)[0] - at_mean if alpha else 0
         else:
             contexts = (mean_tok, max_tok) if alpha else (mean_tok,)
             found = self.attention.mixed_ps(*equivalent(batch), n, *contexts)
-            at_mean, *more = [int(ps * self.layers / PS_PER_NS) for ps in found]
+            at_mean, *more = [int(ps * self.layers * FS_PER_PS / UNIT_FS) for ps in found]
             gap = more[0] - at_mean if more else 0
-        return at_mean + (alpha * gap // UNIT if gap > 0 else 0)
+        return at_mean * UNIT_FS + (alpha * gap if gap > 0 else 0)
 
     def _around_ns(self, batches: Sequence[Batch]) -> int:
         """Everything but attention."""
@@ -159,27 +177,38 @@ class Kernels(Settings):
         return {}
 
     @cached_property
-    def _decode_tables(self) -> dict[int, NDArray[np.int64]]:
+    def _decode_rows(self) -> dict[int, "Row"]:
         return {}
 
-    def _decode_ns(self, decode_n: int, context_tok: int) -> NDArray[np.int64]:
-        """Attention of `decode_n` decodes alone by whole context, long enough to hold `context_tok`."""
-        table = self._decode_tables.get(decode_n)
-        if table is None or len(table) <= context_tok:
-            length = 2048
-            while length <= context_tok:
-                length *= 2
-            at = np.array(self.attention.context_tok, dtype=float)
-            row = self.attention.decode_row_ps(decode_n)
-            wanted = np.arange(length, dtype=float)
-            found = np.interp(wanted, at, row)
-            if len(at) > 1 and length > at[-1]:
-                rise = max(0.0, (row[-1] - row[-2]) / (at[-1] - at[-2]))
-                beyond = wanted > at[-1]
-                found[beyond] = row[-1] + rise * (wanted[beyond] - at[-1])
-            table = (found * self.layers / PS_PER_NS).astype(np.int64)
-            self._decode_tables[decode_n] = table
-        return table
+    def _decode_row(self, decode_n: int) -> "Row":
+        """Attention of `decode_n` decodes alone, over their mean context."""
+        row = self._decode_rows.get(decode_n)
+        if row is None:
+            scale = self.layers * FS_PER_PS / UNIT_FS
+            values = tuple(int(ps * scale) for ps in self.attention.decode_row_ps(decode_n).tolist())
+            row = self._decode_rows[decode_n] = Row.through(self.attention.context_tok, values)
+        return row
+
+
+class Row(NamedTuple):
+    """Straight lines between knots, in whole units of `UNIT_FS`: level before the first, going on beyond the last."""
+
+    knots: tuple[int, ...]
+    units: tuple[int, ...]
+    rises: tuple[int, ...]  # units a token, from each knot on
+
+    @staticmethod
+    def through(knots: tuple[int, ...], units: tuple[int, ...]) -> "Row":
+        rises = [(b - a) // (y - x) for (a, b), (x, y) in zip(pairwise(units), pairwise(knots), strict=True)]
+        return Row(knots, units, (*rises, max(0, rises[-1]) if rises else 0))
+
+    def at(self, ctx_tok: int) -> tuple[int, int, int]:
+        """(units, units a token further, how many tokens from here the line holds, this one included)."""
+        i = bisect_right(self.knots, ctx_tok) - 1
+        if i < 0:
+            return self.units[0], 0, self.knots[0] - ctx_tok
+        room = self.knots[i + 1] - ctx_tok if i + 1 < len(self.knots) else FOREVER
+        return self.units[i] + self.rises[i] * (ctx_tok - self.knots[i]), self.rises[i], room
 
 
 def _counts(batch: Batch) -> tuple[int, int]:
