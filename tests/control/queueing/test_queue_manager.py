@@ -57,7 +57,7 @@ def test_nobody_is_lost_and_every_bound_holds(
         now_ns += gap_ns
         if what == "+":
             item = Waiting(f"r{i}", tenant, ("pro", "free")[number % 2], model="big", prompt_tok=1 + number % 5,
-                           arrived_ns=now_ns, deadline_ns=now_ns + number if number % 3 else None,
+                           arrived_ns=now_ns, deadline_ns=now_ns + number % 16 if number % 3 else None,
                            priority=number % 3, sequence=i)
             level = manager.level
             pushed = manager.push(now_ns, item)

@@ -8,7 +8,7 @@ from workbench.control.scheduling.sla import Attained, Attainment, Target
 
 TARGETS = {"pro": Target(ttft_ns=10, e2e_ns=50, target_ppm=900_000), "free": Target(ttft_ns=40, target_ppm=500_000)}
 TOLD = st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["pro", "free"]), st.none() | st.integers(0, 60),
-                          st.none() | st.integers(0, 80), st.booleans()), max_size=40)
+                          st.none() | st.integers(0, 80), st.booleans()), min_size=15, max_size=40)
 
 
 @given(TOLD)
