@@ -64,8 +64,8 @@ def test_the_bill_is_the_same_under_any_split_of_usage_and_in_any_order(
 
 
 STEPS = st.lists(st.tuples(
-    st.integers(0, 400), st.sampled_from(["use", "use", "use", "again", "plan", "grant", "price", "close"]),
-    st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 1500)), max_size=40)
+    st.integers(0, 600), st.sampled_from(["use", "use", "use", "again", "plan", "grant", "price", "close", "close"]),
+    st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 1500)), min_size=15, max_size=40)
 
 
 @given(STEPS, st.sampled_from(sorted(RATES)))
@@ -155,6 +155,14 @@ def test_a_plan_changed_in_mid_month_is_paid_by_the_day_and_prices_change_at_the
     [missing] = [line.pusd for line in invoice.lines if line.what == "minimum"]
     assert missing == (30 * PUSD_PER_USD + 7) - (30 * PUSD_PER_USD + 7) * 3 // 4 - 25 * 333_333_333 - 5_000_000
     assert "team [750, 1000)" in invoice.text()
+
+
+def test_a_new_price_holds_from_its_time_on_for_those_already_served() -> None:
+    engine = billing(Flat(3))
+    prices = [engine.record(0, Usage("a", 0, "t", "m", 0, 10))]
+    engine.add_price(1, Version("m", "output", Flat(7), 5))  # nearer than the one of any model
+    prices += [engine.record(5, Usage(f"{at_ns}", at_ns, "t", "m", 0, 10)) for at_ns in (4, 5)]
+    assert prices == [30, 30, 70]
 
 
 def test_credits_are_spent_earliest_expiry_first_and_lapse() -> None:
