@@ -3,7 +3,8 @@
     python benchmarks/control_speed.py --operations 200000 --json
 
 An operation is one ask (or one reservation with its commit, or one look with its fill) of one of 1,000 keys; about half
-are refused, and a cache misses always.
+are refused, and a cache misses always. Of an order of release it is one arrival, one release and one charge, while
+1,000 requests of as many tenants wait; of the bounded line an arrival or, half as often, a release: half are shed.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import count
 
 from workbench.control.cache import CacheKey, Eviction, Hit, Lfu, Lru, ResponseCache, TinyLfu
 from workbench.control.limits import (
@@ -26,6 +28,12 @@ from workbench.control.limits import (
     SlidingCounter,
     SlidingLog,
 )
+from workbench.control.queueing.manager import QueueManager
+from workbench.control.request import Waiting
+from workbench.control.scheduling.deficit import DeficitRoundRobin
+from workbench.control.scheduling.fair import StartTimeFair, VirtualTokens
+from workbench.control.scheduling.ordered import Ageing, EarliestDeadline, Fifo
+from workbench.control.scheduling.protocol import Scheduler
 from workbench.runlog.provenance import Machine
 
 KEYS = [f"tenant-{i}" for i in range(1000)]
@@ -76,6 +84,37 @@ def caching(eviction: Eviction) -> Policy:
     return look
 
 
+def ordering(order: Scheduler) -> Policy:
+    """A request comes, another one is released and charged; a thousand wait all along."""
+    for i, key in enumerate(KEYS):
+        order.push(0, Waiting(f"first{i}", key, prompt_tok=1 + i % 97, estimated_tok=1 + i % 31, sequence=i))
+    numbers = count(len(KEYS))
+
+    def step(now_ns: int, key: str, amount: int) -> object:
+        i = next(numbers)
+        order.push(now_ns, Waiting(f"r{i}", key, "pro", "", "m", i % 97 + amount, i % 31, now_ns, now_ns + i, i % 4, i))
+        item = order.pop(now_ns)
+        order.charge(now_ns, item.request_id, item.prompt_tok, i % 29)
+        return item
+
+    return step
+
+
+def bounded() -> Policy:
+    """As ordering, of a full line with deadlines that sheds the lowest class."""
+    manager = QueueManager(Fifo(), limit=1_000, tenant_limit=10, overflow="drop_lowest", service={"base_ns": 1},
+                           codel={}, pressure={"up": [900], "down": [100]})
+    numbers = count()
+
+    def step(now_ns: int, key: str, amount: int) -> object:
+        i = next(numbers)
+        if i % 3 == 0:
+            return manager.pop(now_ns)
+        return manager.push(now_ns, Waiting(f"r{i}", key, "pro", "", "m", amount, 1, now_ns, now_ns + 10**9, i % 4, i))
+
+    return step
+
+
 POLICIES: dict[str, Callable[[], Policy]] = {
     "limits.gcra": lambda: one(Gcra(10, PER_NS)),
     "limits.fixed_window": lambda: one(FixedWindow(10, PER_NS)),
@@ -87,6 +126,13 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "cache.lru": lambda: caching(Lru()),
     "cache.lfu": lambda: caching(Lfu()),
     "cache.tinylfu": lambda: caching(TinyLfu()),
+    "scheduling.fifo": lambda: ordering(Fifo()),
+    "scheduling.ageing": lambda: ordering(Ageing()),
+    "scheduling.edf": lambda: ordering(EarliestDeadline()),
+    "scheduling.start_time_fair": lambda: ordering(StartTimeFair()),
+    "scheduling.virtual_tokens": lambda: ordering(VirtualTokens()),
+    "scheduling.deficit_round_robin": lambda: ordering(DeficitRoundRobin()),
+    "queueing.bounded": bounded,
 }
 
 

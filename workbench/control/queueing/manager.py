@@ -72,13 +72,15 @@ class QueueManager:
         return self._pressure.level if self._pressure else 0
 
     def push(self, now_ns: int, item: Waiting) -> Pushed:
+        """It waits from now on, unless it is late or has to go for the others."""
         self._tick(now_ns)
         if item.request_id in self._items:
             raise ValueError(f"request {item.request_id}: waits already; push it again only after it left")
         late = self.expire(now_ns)
-        if self._late(now_ns, item):
+        if item.deadline_ns is not None and now_ns > self._last_start_ns(item):
             return Pushed(None, (*late, Dropped(item, self._why(now_ns, item))))
-        item = self._degraded(item)
+        if self.smaller:
+            item = self._degraded(item)
         dropped = self._room(item)
         if dropped is not None:
             if dropped.item is item:
@@ -111,16 +113,18 @@ class QueueManager:
     def expire(self, now_ns: int) -> tuple[Dropped, ...]:
         """Drops whoever can no longer be in time."""
         self._tick(now_ns)
-        dropped = []
-        while (item := self._deadlines.first()) is not None and self._late(now_ns, item):
+        dropped: list[Dropped] = []
+        while (last_ns := self._deadlines.least()) is not None and now_ns > last_ns:
+            item = self._deadlines.first()
+            assert item is not None  # it has a least key
             self._take(now_ns, item)
             dropped.append(Dropped(item, self._why(now_ns, item)))
         return tuple(dropped)
 
     def due_ns(self) -> int | None:
         """When expire has something to do, if nothing happens before."""
-        item = self._deadlines.first()
-        return None if item is None else self._last_start_ns(item) + 1
+        last_ns = self._deadlines.least()
+        return None if last_ns is None else last_ns + 1
 
     def charge(self, now_ns: int, request_id: str, prompt_tok: int, output_tok: int, done: bool = True) -> None:
         self.order.charge(now_ns, request_id, prompt_tok, output_tok, done)
@@ -142,7 +146,8 @@ class QueueManager:
         if item.deadline_ns is not None:
             self._deadlines.add(item)
         if self._worst is not None:
-            self._worst.add(item)
+            if self.limit is not None:
+                self._worst.add(item)
             if self._bound(item.tenant) is not None:
                 self._of(item.tenant).add(item)
         self._felt()
@@ -191,9 +196,6 @@ class QueueManager:
     def _last_start_ns(self, item: Waiting) -> int:
         assert item.deadline_ns is not None  # only those with a deadline are asked about
         return item.deadline_ns - self.service.takes_ns(item)
-
-    def _late(self, now_ns: int, item: Waiting) -> bool:
-        return item.deadline_ns is not None and now_ns > self._last_start_ns(item)
 
     def _why(self, now_ns: int, item: Waiting) -> str:
         return LATE if item.deadline_ns is not None and now_ns > item.deadline_ns else TOO_LATE

@@ -22,18 +22,23 @@ class LazyHeap:
         self._added += 1
         heapq.heappush(self._heap, (self._key(item), item.sequence, self._added, item))
         if len(self._heap) > self._sweep_at:
-            living = {entry[3].request_id: entry for entry in self._heap if self._lives(entry[3])}
+            alive = self._alive
+            living = {entry[3].request_id: entry for entry in self._heap if alive.get(entry[3].request_id) is entry[3]}
             self._heap = sorted(living.values())
             self._sweep_at = SPARE + 2 * len(self._heap)
 
     def first(self) -> Waiting | None:
-        heap = self._heap
-        while heap and not self._lives(heap[0][3]):
+        heap, alive = self._heap, self._alive
+        while heap:
+            item = heap[0][3]
+            if alive.get(item.request_id) is item:
+                return item
             heapq.heappop(heap)
-        return heap[0][3] if heap else None
+        return None
 
-    def _lives(self, item: Waiting) -> bool:
-        return self._alive.get(item.request_id) is item
+    def least(self) -> int | None:
+        """The key of the first."""
+        return None if self.first() is None else self._heap[0][0]
 
 
 def by_priority(item: Waiting) -> int:
