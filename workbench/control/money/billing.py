@@ -57,12 +57,14 @@ class Billing:
         self.ledger.tick(now_ns)
         price_pusd = self._pricer.price(usage)
         self._usage[usage.key] = usage
-        self._active(usage.tenant, usage.at_ns)
-        names = usage.tenant, usage.model
-        unbilled, revenue, cost = self._accounts.get(names) or self._accounts.setdefault(
-            names, (f"unbilled:{names[0]}", f"revenue:{names[1]}", f"cost:{names[1]}"))
-        self.ledger.post(now_ns, f"usage:{usage.key}", (
-            (unbilled, price_pusd), (revenue, -price_pusd), (cost, usage.cost_pusd), ("fleet", -usage.cost_pusd)))
+        tenant, cost_pusd = usage.tenant, usage.cost_pusd
+        open_from_ns = self._open_from_ns.get(tenant)
+        if open_from_ns is None or usage.at_ns < open_from_ns:
+            self._active(tenant, usage.at_ns)
+        unbilled, revenue, cost = self._accounts.get((tenant, usage.model)) or self._accounts.setdefault(
+            (tenant, usage.model), (f"unbilled:{tenant}", f"revenue:{usage.model}", f"cost:{usage.model}"))
+        self.ledger.post(now_ns, "usage:" + usage.key, (
+            (unbilled, price_pusd), (revenue, -price_pusd), (cost, cost_pusd), ("fleet", -cost_pusd)))
         return price_pusd
 
     def subscribe(self, now_ns: int, tenant: str, plan: str, from_ns: int | None = None) -> None:
