@@ -117,6 +117,18 @@ def test_a_rate_that_cannot_be_says_where(facts: dict[str, Any], says: str) -> N
         rate_from("p", facts)
 
 
+@pytest.mark.parametrize("rate", [
+    Flat(0.6),  # type: ignore[arg-type]
+    Package(0, 5), Package(5, -1), Graduated(()), Volume((Tier(5, 1),)), Graduated((Tier(None, 1), Tier(None, 2))),
+    Volume((Tier(5, 1), Tier(5, 1), Tier(None, 1))), Graduated((Tier(5, -1), Tier(None, 1))),
+])
+def test_a_rate_made_by_hand_is_checked_too(rate: Rate) -> None:
+    book = PriceBook()
+    with pytest.raises(ValueError, match=r"^price m input \[0, \)"):
+        book.add(Version("m", "input", rate))
+    assert book.find("", "m", "input", 0)[0] is None
+
+
 @pytest.mark.parametrize(("make", "says"), [
     (lambda: PriceBook([Version("m", "inputs", Flat(1))]), "kind 'inputs' is not one of input, cached, output"),
     (lambda: PriceBook.from_facts([{"kind": "input", "flat": 1}]), r"prices\[0\]: model is missing"),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from workbench.control.money.amounts import integer
 from workbench.control.money.errors import Overlap
-from workbench.control.money.rates import Rate, rate_from
+from workbench.control.money.rates import Rate, check, rate_from
 
 KINDS = ("input", "cached", "output")
 ANY = "*"  # every model without a price of its own
@@ -62,6 +62,7 @@ class PriceBook:
             raise ValueError(f"price {version.name}: kind {version.kind!r} is not one of {', '.join(KINDS)}")
         if integer("from_ns", version.from_ns) >= integer("until_ns", version.until_ns):
             raise ValueError(f"price {version.name}: ends before it begins")
+        check(f"price {version.name}", version.rate)
         versions = self._versions.setdefault((version.plan, version.model, version.kind), [])
         at = bisect_right(versions, version.from_ns, key=_begin)
         for other in versions[max(0, at - 1):at + 1]:

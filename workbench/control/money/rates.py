@@ -85,6 +85,19 @@ def rate_from(where: str, facts: Mapping[str, Any]) -> Rate:
     return Graduated(tiers) if kind == "graduated" else Volume(tiers)
 
 
+def check(where: str, rate: Rate) -> None:
+    """ValueError for one made by hand of what is no price: a float, a negative one, tiers with a hole or no end."""
+    match rate:
+        case Flat(price):
+            integer(f"{where}.flat", price, 0)
+        case Package(size_tok, price):
+            integer(f"{where}.size_tok", size_tok, 1)
+            integer(f"{where}.micro_usd", price, 0)
+        case Graduated(tiers) | Volume(tiers):
+            _tiers(where, [one._asdict() if one.up_to_tok is not None else {"micro_usd_per_mtok": one[1]}
+                           for one in tiers])
+
+
 def _tiers(where: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Tier, ...]:
     tiers, edge_tok = list[Tier](), 0
     for i, row in enumerate(rows):
