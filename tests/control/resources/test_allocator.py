@@ -92,7 +92,7 @@ def test_conservation_guarantees_and_order_of_eviction_at_every_event(
             account = pool.books.account(now_ns, t)
             assert (account.reserved_ns, account.used_ns) == integral[t]
             assert account.used == sum(h.used for h in held.values() if h.tenant == t)
-            assert account.count == sum(h.tenant == t for h in held.values())
+            assert account.holdings == sum(h.tenant == t for h in held.values())
 
 
 def test_a_guarantee_takes_back_what_was_borrowed_lowest_class_then_latest_first() -> None:

@@ -45,5 +45,5 @@ class Books:
         self.used += used
         account = self.account(now_ns, tenant)
         self._accounts[tenant] = account._replace(
-            reserved=account.reserved + reserved, used=account.used + used, count=account.count + count
+            reserved=account.reserved + reserved, used=account.used + used, holdings=account.holdings + count
         )

@@ -46,7 +46,7 @@ class Account(NamedTuple):
     reserved_ns: int = 0
     used_ns: int = 0
     until_ns: int = 0  # the two above are counted up to here
-    count: int = 0  # holdings open
+    holdings: int = 0  # open
 
     def at(self, now_ns: int) -> "Account":
         """Counted up to now."""
