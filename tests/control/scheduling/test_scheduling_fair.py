@@ -222,6 +222,17 @@ def test_progress_counts_as_it_is_told_and_only_once() -> None:
         order.charge(3, "x", 10, 9)
 
 
+@pytest.mark.parametrize("order", [StartTimeFair(), VirtualTokens(), DeficitRoundRobin()])
+def test_who_is_released_and_not_charged_cannot_wait_again(order: Scheduler) -> None:
+    order.push(0, item := Waiting("x", "a"))
+    order.pop(0)
+    with pytest.raises(ValueError, match="request x: is released; charge it as done before it waits again"):
+        order.push(0, item)
+    order.charge(0, "x", 0, 0)
+    order.push(0, item)
+    assert order.pop(0) is item
+
+
 @pytest.mark.parametrize("make", [StartTimeFair, VirtualTokens, DeficitRoundRobin])
 def test_idle_tenants_are_forgotten_and_nothing_changes(make: Callable[[], Scheduler]) -> None:
     order = make()

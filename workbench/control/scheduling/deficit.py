@@ -46,7 +46,7 @@ class DeficitRoundRobin(Waitlist):
             raise ValueError(f"count {count!r} is unknown; known: tokens, requests")
         self.quantum, self.count = whole("quantum", quantum), count
         self._weights = Weights(weights, tier_weights, default_weight)
-        self.tab = Tab(prompt_cost, output_cost)
+        self.tab: Tab = Tab(prompt_cost, output_cost)
         self._forget_at = LEAST_FLOWS
         self._turns: dict[str, Turn] = {}
         self._ring: deque[Turn] = deque()

@@ -38,7 +38,7 @@ class Flows(Waitlist):
     ) -> None:
         super().__init__()
         self._weights = Weights(weights, tier_weights, default_weight)
-        self.tab = Tab(prompt_cost, output_cost)
+        self.tab: Tab = Tab(prompt_cost, output_cost)
         self._flows: dict[str, Flow] = {}
         self._heap: list[tuple[int, int, int, Flow]] = []  # counter, sequence of its first, stamp
         self._forget_at, self._stamps = LEAST_FLOWS, 0

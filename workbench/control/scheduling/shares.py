@@ -44,12 +44,13 @@ class Tab:
         """Released and not yet settled."""
         return len(self._open)
 
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._open
+
     def cost(self, prompt_tok: int, output_tok: int) -> int:
         return prompt_tok * self.prompt_cost + output_tok * self.output_cost
 
     def count(self, item: Waiting, cost: int) -> None:
-        if item.request_id in self._open:
-            raise ValueError(f"request {item.request_id}: released before and never charged as done")
         self._open[item.request_id] = item.tenant, cost
 
     def settle(self, request_id: str, prompt_tok: int, output_tok: int, done: bool) -> tuple[str, int]:

@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 
 from workbench.control.request import Waiting
+from workbench.control.scheduling.shares import Tab
 
 
 class Waitlist(ABC):
     """Keeps the items; an order says which of them is first."""
+
+    tab: Tab | None = None  # of the orders that count service
 
     def __init__(self) -> None:
         self._items: dict[str, Waiting] = {}
@@ -17,6 +20,8 @@ class Waitlist(ABC):
         self._tick(now_ns)
         if item.request_id in self._items:
             raise ValueError(f"request {item.request_id}: waits already; push it again only after it left")
+        if self.tab is not None and item.request_id in self.tab:
+            raise ValueError(f"request {item.request_id}: is released; charge it as done before it waits again")
         self._items[item.request_id] = item
         self._of[item.tenant] = self._of.get(item.tenant, 0) + 1
         self._added(item)
