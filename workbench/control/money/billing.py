@@ -26,7 +26,7 @@ class Billing:
         self, book: PriceBook, *, calendar: Calendar | None = None, plans: Mapping[str, Plan] | None = None,
         terms_ns: int = 30 * DAY_NS, ledger: Ledger | None = None,
     ) -> None:
-        self.book, self.calendar, self.ledger = book, calendar or Months(), ledger or Ledger()
+        self.book, self.calendar, self.ledger = book, calendar or Months(), Ledger() if ledger is None else ledger
         self.subscriptions, self.credits = Subscriptions(plans), Credits()
         self.terms_ns = integer("terms_ns", terms_ns, 0)
         self.invoices: dict[str, Invoice] = {}

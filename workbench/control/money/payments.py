@@ -62,7 +62,7 @@ class Payments:
     """Folds events into a ledger: `cash`, `receivable:T`, `refunds`, `disputed`, `disputes_lost`."""
 
     def __init__(self, ledger: Ledger | None = None) -> None:
-        self.ledger = ledger or Ledger()
+        self.ledger = Ledger() if ledger is None else ledger
         self._events: dict[str, ProviderEvent] = {}
         self._latest: dict[tuple[str, str], ProviderEvent] = {}
         self._orders: dict[str, RefundOrder] = {}
