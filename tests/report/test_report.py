@@ -78,7 +78,8 @@ def test_the_run_has_its_parts_under_its_final_name(run: runner.ReportRun) -> No
     names = {path.name for path in run.folder.iterdir()}
     assert names == {"notebook.ipynb", "report.html", "figures", "inputs"} | {
         f"{name}.json" for name in ("params", "results", "provenance")}
-    assert {path.stem for path in (run.folder / "figures").iterdir()} == {"validation", "speed", "capacity", "cost"}
+    assert {path.stem for path in (run.folder / "figures").iterdir()} == {
+        "validation", "speed", "capacity", "cost", "gpus"}
     assert not [path for path in run.folder.parent.iterdir() if path.name.startswith(".")]
     assert json.loads((run.folder / "params.json").read_text()) == {"inputs": "inputs"}
 
@@ -86,7 +87,7 @@ def test_the_run_has_its_parts_under_its_final_name(run: runner.ReportRun) -> No
 def test_provenance_says_how_it_came_about_and_names_no_path(run: runner.ReportRun) -> None:
     about = json.loads((run.folder / "provenance.json").read_text())
     assert (about["kind"], about["schema"], about["status"], about["error"]) == ("workbench.report", 1, "ok", None)
-    assert set(about["inputs"]) == {"plan.json", "validation.json", "Q4_0/profile.json"}
+    assert set(about["inputs"]) == {"plan.json", "validation.json", "gpus.json", "Q4_0/profile.json"}
     written = "".join(path.read_text(encoding="utf-8") for path in run.folder.glob("*.json"))
     assert str(run.folder.parent.parent) not in written + (run.folder / "notebook.ipynb").read_text(encoding="utf-8")
 
@@ -131,7 +132,7 @@ def test_names_from_the_data_stay_text(page: str) -> None:
 def test_the_answer_stands_first_and_captions_say_the_origin(page: str) -> None:
     assert page.index('<aside class="answer">') < page.index("<h2>")
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
-    assert len(captions) == 4
+    assert len(captions) == 5
     assert all(("Origin: " in caption and "n = " in caption) or "source" in caption for caption in captions)
 
 

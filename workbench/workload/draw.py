@@ -1,12 +1,12 @@
 """From a workload and a seed to the schedule: every request with its time and lengths, drawn before anything is sent.
 
-Arrivals, prompt lengths, output lengths and prefixes each read a stream of their own, one uniform a request. So two
-workloads that differ in one thing share everything else (common random numbers), and a longer run begins as the
+Arrivals, prompt lengths, output lengths, prefixes and tenants each read a stream of their own, one uniform a request.
+So two workloads that differ in one thing share everything else (common random numbers), and a longer run begins as the
 shorter one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from workbench.runlog.schema import Planned
 from workbench.workload.arrivals import NEVER_NS, Closed, Open, times_ns
 from workbench.workload.lengths import find_file
 from workbench.workload.prefix import Ids
-from workbench.workload.spec import MAX_REQUESTS, TraceSource, WorkloadSpec
+from workbench.workload.spec import MAX_REQUESTS, TraceSource, Who, WorkloadSpec
 from workbench.workload.traces import AZURE, MOONCAKE, Trace, read_csv, read_jsonl
 
 Ints = NDArray[np.int64]
-ARRIVALS, PROMPTS, OUTPUTS, PREFIXES = 0, 1, 2, 4  # stream numbers; 3 is thinning
+ARRIVALS, PROMPTS, OUTPUTS, PREFIXES, WHO = 0, 1, 2, 4, 5  # stream numbers; 3 is thinning
 
 
 def draw(spec: WorkloadSpec, seed: int, *, base: Path | None = None) -> tuple[Planned, ...]:
@@ -51,11 +51,21 @@ def draw(spec: WorkloadSpec, seed: int, *, base: Path | None = None) -> tuple[Pl
     moments: list[int | None] = [None] * len(prompts) if times is None else [*times.tolist()]
     nothing: Ids = ()
     return tuple(
-        Planned(f"r{i:06d}", moment, prompt, output, spec.tenant, spec.tier, i < spec.warmup_requests, 0, own,
+        Planned(f"r{i:06d}", moment, prompt, output, who.tenant, who.tier, i < spec.warmup_requests, who.priority, own,
                 prefix_tok if own else 0)
-        for i, (moment, prompt, output, own) in enumerate(zip(
-            moments, prompts.tolist(), outputs.tolist(), ids or repeat(nothing, len(prompts)), strict=True))
+        for i, (moment, prompt, output, own, who) in enumerate(zip(
+            moments, prompts.tolist(), outputs.tolist(), ids or repeat(nothing, len(prompts)),
+            _who(spec, seed, len(prompts)), strict=True))
     )
+
+
+def _who(spec: WorkloadSpec, seed: int, n: int) -> Iterable[Who]:
+    """Who sends each request: drawn by share, independently of times and lengths."""
+    if not spec.who:
+        return repeat(Who(tenant=spec.tenant, tier=spec.tier), n)
+    shares = np.cumsum([item.share for item in spec.who])
+    picked = np.searchsorted(shares / shares[-1], _uniform(seed, WHO, n), side="right")
+    return [spec.who[i] for i in picked.tolist()]
 
 
 def _uniform(seed: int, stream: int, n: int) -> NDArray[np.float64]:

@@ -59,6 +59,15 @@ class TraceSource(Settings):
         return self
 
 
+class Who(Settings):
+    """A part of the requests, by `share` of all shares: who asks, at which tier, how urgent (lower first)."""
+
+    tenant: str = Field(default="default", min_length=1)
+    tier: str = Field(default="standard", min_length=1)
+    share: float = Field(default=1.0, gt=0, le=1e9)
+    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+
+
 class WorkloadSpec(Settings):
     """What is asked of the engine. The first `warmup_requests` of the requests count in no metric.
 
@@ -77,6 +86,15 @@ class WorkloadSpec(Settings):
     warmup_requests: int = Field(default=0, ge=0)
     tenant: str = "default"
     tier: str = "standard"
+    who: tuple[Who, ...] = ()  # several tenants in one workload, in place of tenant and tier
+
+    @model_validator(mode="after")
+    def _one_way_to_say_who(self) -> "WorkloadSpec":
+        if self.who and (self.tenant, self.tier) != ("default", "standard"):
+            raise ValueError("give who, or tenant and tier, not both")
+        if len({(item.tenant, item.tier, item.priority) for item in self.who}) < len(self.who):
+            raise ValueError("who: the same tenant, tier and priority twice; give it one share")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "WorkloadSpec":
