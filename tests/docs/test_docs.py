@@ -18,7 +18,7 @@ from workbench.paths import root
 from workbench.workload.spec import WorkloadSpec
 
 TOP = root() or Path()
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md")), TOP / "datasets/models/tiny/README.md"]
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md")), *sorted((TOP / "docs/control").glob("*.md")), TOP / "datasets/models/tiny/README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(?:\.venv/bin/)?workbench ([a-z][^`]*)`")
 

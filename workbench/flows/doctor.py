@@ -20,13 +20,13 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 LEAST_RAM_GIB, LEAST_DISK_GIB = 4.0, 2.0
 EXTRAS = {  # extra -> the distribution that shows it
     "silicon": "aiconfigurator-core", "quality": "lm-eval", "hf": "transformers", "llama-cpp": "llama-cpp-python",
-    "onnx": "onnxruntime-genai", "distributed": "ray",
+    "onnx": "onnxruntime-genai", "distributed": "ray", "gateway": "redis", "billing": "duckdb",
+    "forecast": "statsmodels",
 }
 BASE = (
     "simpy", "numpy", "pandas", "pyarrow", "scipy", "pydantic", "click", "rich", "matplotlib", "plotly", "jupyterlab",
     "papermill", "jupytext", "nbconvert", "mistune", "httpx", "uvloop", "httptools", "orjson", "xllamacpp", "gguf",
-    "safetensors",
-    "tokenizers", "psutil",
+    "safetensors", "tokenizers", "psutil", "pyyaml",
 )
 
 
