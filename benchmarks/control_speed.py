@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import count
+from random import Random
 
 from workbench.control.cache import CacheKey, Eviction, Hit, Lfu, Lru, ResponseCache, TinyLfu
+from workbench.control.hybrid.browser_models import BrowserModel, BrowserModelRegistry, Device
+from workbench.control.hybrid.router import Ask, HybridRouter, ServerState
 from workbench.control.limits import (
     FixedWindow,
     Gcra,
@@ -28,8 +31,20 @@ from workbench.control.limits import (
     SlidingCounter,
     SlidingLog,
 )
+from workbench.control.models.best import Need, best
+from workbench.control.models.canary import Canary
+from workbench.control.models.registry import ModelRegistry, Version
 from workbench.control.queueing.manager import QueueManager
 from workbench.control.request import Waiting
+from workbench.control.routing.affine import PrefixAffine, SessionAffine
+from workbench.control.routing.breaker import CircuitBreaker
+from workbench.control.routing.hedging import Hedging
+from workbench.control.routing.least import LeastOutstanding, PowerOfChoices
+from workbench.control.routing.pipeline import Pipeline
+from workbench.control.routing.prefixes import KvAware, LongestPrefix
+from workbench.control.routing.protocol import Candidate, Router, Signal
+from workbench.control.routing.retries import Attempt, Retries
+from workbench.control.routing.turns import RoundRobin, SmoothWeighted
 from workbench.control.scheduling.deficit import DeficitRoundRobin
 from workbench.control.scheduling.fair import StartTimeFair, VirtualTokens
 from workbench.control.scheduling.ordered import Ageing, EarliestDeadline, Fifo
@@ -115,6 +130,98 @@ def bounded() -> Policy:
     return step
 
 
+def routing(router: Router) -> Policy:
+    """One request for one of 16 replicas, whose loads differ; 8 prompt blocks, of which 4 are common to some."""
+    fleet = [[Candidate(r, (r * 7 + turn) % 13, (r * 577 + turn) % 9001, Signal(0, r % 5, 3)) for r in range(16)]
+             for turn in range(13)]
+    numbers = count()
+
+    def pick(now_ns: int, key: str, amount: int) -> object:
+        i = next(numbers)
+        blocks = (i % 50, 100 + i % 50, 200 + i % 50, 300 + i % 50, *range(1000 + 4 * i, 1004 + 4 * i))
+        item = Waiting("r", key, prompt_tok=128 * amount, prefix_ids=blocks, session=key)
+        return router.pick(now_ns, item, fleet[i % 13])
+
+    return pick
+
+
+def breaking() -> Policy:
+    """Asked, sent, answered; a third of the answers are failures."""
+    breaker, numbers = CircuitBreaker(open_ns=1, open_most_ns=10**6), count()
+
+    def step(now_ns: int, key: str, amount: int) -> object:
+        i = next(numbers)
+        if breaker.allows(now_ns, i % 16):
+            breaker.sent(now_ns, i % 16, key)
+            breaker.done(now_ns, i % 16, key, "failure" if i % 3 == amount else "ok")
+        return None
+
+    return step
+
+
+def retrying() -> Policy:
+    retries = Retries(Random(1))
+
+    def step(now_ns: int, key: str, amount: int) -> object:
+        retries.request(now_ns)
+        return retries.failed(now_ns, Attempt(key, amount, "failure"))
+
+    return step
+
+
+def hedging() -> Policy:
+    """Sent, looked whether it is time, first byte."""
+    hedges, numbers = Hedging(), count()
+
+    def step(now_ns: int, key: str, amount: int) -> object:
+        request_id = f"{key} {next(numbers) + amount}"
+        hedges.sent(now_ns, request_id, "a")
+        for late in hedges.on_time(now_ns):
+            hedges.hedged(now_ns, late, "b")
+        return hedges.first_byte(now_ns, request_id, "a")
+
+    return step
+
+
+def versions() -> ModelRegistry:
+    first = Version("m", "0", "sha", 8192, 600_000, ("chat",), 100, 300)
+    others = [first._replace(version=str(i), quality_ppm=600_000 + i, input_price=100 + i) for i in range(1, 4)]
+    return ModelRegistry([first, *others], {"auto": {"m@0": 95, "m@1": 5}})
+
+
+def choosing() -> Policy:
+    """An alias with a split for a user, and the best of four for a request."""
+    models = versions()
+
+    def step(now_ns: int, key: str, amount: int) -> object:
+        return models.resolve(now_ns, "auto", key), best(models.versions(), Need(100 * amount, 50, ("chat",), 600_001))
+
+    return step
+
+
+def gating() -> Policy:
+    canary = Canary(versions(), "auto", "m@0", "m@1", most_pairs=10**9, stage_pairs=10**8)
+    numbers = count()
+
+    def step(now_ns: int, key: str, amount: int) -> object:  # noqa: ARG001 - all policies are called alike
+        i = next(numbers)
+        return canary.outcome(now_ns, f"m@{i % 2}", i // 2 % 100 < amount)
+
+    return step
+
+
+def placing() -> Policy:
+    """Browser or server, of seven models."""
+    model = BrowserModel("m0", "M", "webgpu", 10**9, 10**9, 10**9, 2 * 10**9, 4096)
+    router = HybridRouter(BrowserModelRegistry([model._replace(id=f"m{i}") for i in range(7)]))
+    device, server = Device(10**10, 10**10, 10**11, 10**12, 10**8, 10**10, stored=("m3",)), ServerState(10**9, 10**10)
+
+    def step(now_ns: int, key: str, amount: int) -> object:  # noqa: ARG001 - all policies are called alike
+        return router.decide(now_ns, device, Ask(100, amount), server)
+
+    return step
+
+
 POLICIES: dict[str, Callable[[], Policy]] = {
     "limits.gcra": lambda: one(Gcra(10, PER_NS)),
     "limits.fixed_window": lambda: one(FixedWindow(10, PER_NS)),
@@ -133,6 +240,22 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "scheduling.virtual_tokens": lambda: ordering(VirtualTokens()),
     "scheduling.deficit_round_robin": lambda: ordering(DeficitRoundRobin()),
     "queueing.bounded": bounded,
+    "routing.round_robin": lambda: routing(RoundRobin()),
+    "routing.smooth_weighted": lambda: routing(SmoothWeighted()),
+    "routing.least_outstanding": lambda: routing(LeastOutstanding("tokens")),
+    "routing.power_of_two": lambda: routing(PowerOfChoices(Random(1))),
+    "routing.session_affine": lambda: routing(SessionAffine()),
+    "routing.prefix_affine": lambda: routing(PrefixAffine()),
+    "routing.longest_prefix": lambda: routing(LongestPrefix()),
+    "routing.kv_aware": lambda: routing(KvAware()),
+    "routing.pipeline": lambda: routing(Pipeline([{"name": "reported"}, {"name": "kv_room"}], Random(1), choices=2,
+                                                 share_ppm=1_250_000)),
+    "routing.breaker": breaking,
+    "routing.retries": retrying,
+    "routing.hedging": hedging,
+    "models.resolve_and_best": choosing,
+    "models.canary": gating,
+    "hybrid.decide": placing,
 }
 
 

@@ -167,9 +167,8 @@ def test_the_record_equals_an_lru_of_blocks(sent: list[tuple[int, list[int]]], a
         record.sent(replica, ids)
         kept[replica] = ([b for b in kept[replica] if b not in ids] + list(reversed(ids)))[-blocks:]
     ids = chained(asked)
-    for candidates in (idle(3), [Candidate(0), Candidate(2)]):
-        expected = [next((i for i, b in enumerate(ids) if b not in kept[c.replica]), len(ids)) for c in candidates]
-        assert record.matched(ids, candidates) == expected
+    expected = {r: next((i for i, b in enumerate(ids) if b not in kept[r]), len(ids)) for r in kept}
+    assert record.matched(ids) == {r: length for r, length in expected.items() if length}
     assert len(record) == len({b for row in kept.values() for b in row})
 
 

@@ -88,6 +88,7 @@ class BrowserModelRegistry:
 
     def __init__(self, models: Sequence[Mapping[str, Any] | BrowserModel]) -> None:
         self._models: dict[str, BrowserModel] = {}
+        self._fitting: dict[Device, tuple[list[BrowserModel], list[str]]] = {}  # classes of devices repeat
         for i, raw in enumerate(models):
             model = raw if isinstance(raw, BrowserModel) else _model(i, raw)
             if model.id in self._models:
@@ -107,6 +108,13 @@ class BrowserModelRegistry:
 
     def fitting(self, device: Device) -> tuple[list[BrowserModel], list[str]]:
         """Those that the device can run, and for each other one why not."""
+        if device not in self._fitting:
+            if len(self._fitting) >= 4096:
+                self._fitting.clear()
+            self._fitting[device] = self._look(device)
+        return self._fitting[device]
+
+    def _look(self, device: Device) -> tuple[list[BrowserModel], list[str]]:
         able, refused = list[BrowserModel](), list[str]()
         for model in self._models.values():
             why = model.why_not(device)

@@ -55,8 +55,7 @@ class HybridRouter:
         """`server` None: none can be reached."""
         able, refused = self.registry.fitting(device)
         length_tok = ask.prompt_tok + ask.estimated_tok
-        good = [m for m in able if m.quality_ppm >= ask.floor_ppm and m.context_tok >= length_tok]
-        local = min((_here(model, device, ask) for model in good), key=lambda place: place.last_ns, default=None)
+        local = _here([m for m in able if m.quality_ppm >= ask.floor_ppm and m.context_tok >= length_tok], device, ask)
         if ask.keep == "device" or server is None:
             why = "nothing may leave the device" if ask.keep == "device" else "no server can be reached"
             if local is not None and (ask.keep != "server"):
@@ -82,10 +81,15 @@ class HybridRouter:
         return away._replace(reason="the server is faster", fetch=fetch)
 
 
-def _here(model: BrowserModel, device: Device, ask: Ask) -> Place:
-    first_ns, last_ns = model.run_ns(device, ask.prompt_tok, ask.estimated_tok)
-    load_ns = model.download_ns(device)
-    return Place("browser", model.id, "", load_ns + first_ns, load_ns + last_ns)
+def _here(models: list[BrowserModel], device: Device, ask: Ask) -> Place | None:
+    """The first to its last token."""
+    best, first_ns, last_ns = "", 0, 0
+    for model in models:
+        first, last = model.run_ns(device, ask.prompt_tok, ask.estimated_tok)
+        load = model.download_ns(device)
+        if not best or load + last < last_ns:
+            best, first_ns, last_ns = model.id, load + first, load + last
+    return Place("browser", best, "", first_ns, last_ns) if best else None
 
 
 def _lack(able: list[BrowserModel], refused: list[str], ask: Ask) -> str:

@@ -17,7 +17,7 @@ class Need(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """`version` None: none can; `refused` says why, one line for each."""
+    """`version` None: none can; `refused` then says why, one line for each."""
 
     version: Version | None
     price_pusd: int = 0
@@ -26,25 +26,24 @@ class Choice(NamedTuple):
 
 def best(versions: Sequence[Version], need: Need) -> Choice:
     """Cheapest at the estimated length; ties to the better, then by name."""
-    refused, able = list[str](), list[tuple[int, int, str, Version]]()
+    able = []
     for version in versions:
         price_pusd = version.price_pusd(need.prompt_tok, need.estimated_tok)
-        why = _why_not(version, need, price_pusd)
-        if why:
-            refused.append(f"{version.name}: {why}")
-        else:
-            able.append((price_pusd, -version.quality_ppm, version.name, version))
-    if not able:
-        return Choice(None, 0, tuple(refused))
-    price_pusd, _, _, chosen = min(able)
-    return Choice(chosen, price_pusd, tuple(refused))
+        if not _why_not(version, need, price_pusd):
+            able.append((price_pusd, -version.quality_ppm, version))
+    if able:
+        price_pusd, _, chosen = min(able)
+        return Choice(chosen, price_pusd)
+    prices = [version.price_pusd(need.prompt_tok, need.estimated_tok) for version in versions]
+    return Choice(None, 0, tuple(f"{version.name}: {_why_not(version, need, price_pusd)}"
+                                 for version, price_pusd in zip(versions, prices, strict=True)))
 
 
 def _why_not(version: Version, need: Need, price_pusd: int) -> str:
-    missing = [name for name in need.capabilities if name not in version.capabilities]
     length_tok = need.prompt_tok + need.estimated_tok
-    if missing:
-        return f"cannot {', '.join(missing)}"
+    for name in need.capabilities:
+        if name not in version.capabilities:
+            return f"cannot {name}"
     if length_tok > version.context_tok:
         return f"{length_tok} tokens exceed its context of {version.context_tok}"
     if version.quality_ppm < need.floor_ppm:

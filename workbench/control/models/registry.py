@@ -1,8 +1,9 @@
 """Models by version, names that clients use, and how traffic on a name is split between versions."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from workbench.control.limits.answer import whole
@@ -41,6 +42,13 @@ class Resolved(NamedTuple):
     version: Version
 
 
+class _Split(NamedTuple):
+    """Versions, and where each one's part ends, of the whole that the last one's end is."""
+
+    versions: tuple[Version, ...]
+    ends: tuple[int, ...]
+
+
 class UnknownModel(ValueError):
     """A name that is neither a version, a model nor an alias."""
 
@@ -57,7 +65,7 @@ class ModelRegistry(Clock):
                  aliases: Mapping[str, Mapping[str, int]] | None = None) -> None:
         super().__init__()
         self._versions: dict[str, Version] = {}
-        self._history: dict[str, list[tuple[tuple[Version, int], ...]]] = {}
+        self._history: dict[str, list[_Split]] = {}
         for raw in versions:
             self.register(0, raw if isinstance(raw, Version) else _version(raw))
         for alias, split in (aliases or {}).items():
@@ -70,7 +78,7 @@ class ModelRegistry(Clock):
         if self._versions.get(version.name, version) != version:
             raise ValueError(f"version {version.name}: is registered with other facts; a version never changes")
         self._versions[version.name] = version
-        self._history.setdefault(version.model, [((version, 1),)])
+        self._history.setdefault(version.model, [_Split((version,), (1,))])
 
     def split(self, now_ns: int, alias: str, weights: Mapping[str, int]) -> None:
         """From now on these versions answer this name, by weight."""
@@ -79,8 +87,9 @@ class ModelRegistry(Clock):
             raise ValueError(f"alias {alias!r}: names with @ are versions, which never change")
         if not weights:
             raise ValueError(f"alias {alias}: has no version; give at least one with a weight")
-        found = tuple((self.version(name), whole(f"alias {alias}: {name}", weight)) for name, weight in weights.items())
-        self._history.setdefault(alias, []).append(found)
+        found = tuple(self.version(name) for name in weights)
+        ends = accumulate(whole(f"alias {alias}: {name}", weight) for name, weight in weights.items())
+        self._history.setdefault(alias, []).append(_Split(found, tuple(ends)))
 
     def rollback(self, now_ns: int, alias: str) -> Mapping[str, int]:
         """Undo the last split; the split that holds again."""
@@ -89,7 +98,8 @@ class ModelRegistry(Clock):
         if len(history) < 2:
             raise ValueError(f"alias {alias}: nothing to go back to")
         history.pop()
-        return {version.name: weight for version, weight in history[-1]}
+        versions, ends = history[-1]
+        return {version.name: end - start for version, (start, end) in zip(versions, pairwise((0, *ends)), strict=True)}
 
     def resolve(self, now_ns: int, name: str, user: str, request_id: str = "") -> Resolved:
         self._tick(now_ns)
@@ -98,12 +108,11 @@ class ModelRegistry(Clock):
         history = self._history.get(name)
         if history is None:
             raise UnknownModel(f"model {name!r} is unknown; {_remedy(name, [*self._history, *self._versions])}")
-        arms = history[-1]
-        if len(arms) == 1:
-            return Resolved(name, arms[0][0])
-        at = point(f"{name}\0{user or request_id}") * sum(weight for _, weight in arms) >> 64
-        ends = accumulate(weight for _, weight in arms)
-        return Resolved(name, next(version for (version, _), end in zip(arms, ends, strict=True) if at < end))
+        versions, ends = history[-1]
+        if len(versions) == 1:
+            return Resolved(name, versions[0])
+        at = point(f"{name}\0{user or request_id}") * ends[-1] >> 64
+        return Resolved(name, versions[bisect_right(ends, at)])
 
     def version(self, name: str) -> Version:
         if name not in self._versions:

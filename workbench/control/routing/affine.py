@@ -11,17 +11,28 @@ from workbench.control.routing.protocol import Candidate
 class SessionAffine:
     """A session's replica: the one with the highest hash of both (rendezvous hashing, Thaler and Ravishankar 1998).
 
-    No state. One that goes away loses its sessions to the others evenly; nobody else's move. Without a session it
-    goes by user, then by request. It does not look at load: a busy session keeps its replica busy.
+    No state but a memory of answers. One that goes away loses its sessions to the others evenly; nobody else's move.
+    Without a session it goes by user, then by request. It does not look at load: a busy session keeps its replica busy.
     """
+
+    REMEMBERED = 65_536
 
     def __init__(self) -> None:
         self._seeds: dict[int, int] = {}
+        self._replicas: list[int] = []
+        self._known: dict[str, int] = {}  # of these replicas
 
     def pick(self, now_ns: int, item: Waiting, candidates: Sequence[Candidate]) -> int:  # noqa: ARG002 - protocol
-        key, best, highest = point(item.session or item.user or item.request_id), -1, -1
-        for candidate in candidates:
-            replica = candidate.replica
+        who, replicas = item.session or item.user or item.request_id, [candidate.replica for candidate in candidates]
+        if replicas != self._replicas or len(self._known) >= self.REMEMBERED:
+            self._replicas, self._known = replicas, {}
+        if who not in self._known:
+            self._known[who] = self._highest(point(who), replicas)
+        return self._known[who]
+
+    def _highest(self, key: int, replicas: list[int]) -> int:
+        best, highest = -1, -1
+        for replica in replicas:
             if replica not in self._seeds:
                 self._seeds[replica] = point(f"replica {replica}")
             height = mixed(key ^ self._seeds[replica])

@@ -1,5 +1,6 @@
 """The least busy, of all or of a few drawn ones, by what this gateway itself has out. The count is never stale."""
 
+from bisect import insort
 from collections.abc import Sequence
 from typing import Literal
 
@@ -59,13 +60,11 @@ class PowerOfChoices:
 
 def drawn(candidates: Sequence[Candidate], choices: int, randomness: Randomness) -> list[Candidate]:
     """`choices` different ones, in their order; always `choices` draws, so that variants keep the same numbers."""
-    places: list[int] = []
-    for taken in range(choices):
-        left = len(candidates) - taken
+    places: list[int] = []  # in order
+    for left in range(len(candidates), len(candidates) - choices, -1):
         place = any_of(max(1, left), randomness)
-        if left < 1:
-            continue
-        for other in sorted(places):
-            place += place >= other
-        places.append(place)
-    return [candidates[place] for place in sorted(places)]
+        if left > 0:
+            for other in places:
+                place += place >= other
+            insort(places, place)
+    return [candidates[place] for place in places]

@@ -103,34 +103,36 @@ class Pipeline(Clock):
 
     def pick(self, now_ns: int, item: Waiting, candidates: Sequence[Candidate]) -> int:
         self._tick(now_ns)
-        able = self._within_share(now_ns, candidates)
+        able = self._within_share(self._sent.expire(now_ns), candidates)
         if self.choices:
             able = drawn(able, self.choices, self._randomness)
         best, least, sent = -1, 0, 0
         for candidate, cost in zip(able, self._sums(now_ns, item, able), strict=True):
             if cost is not None:
-                before = self._sent.to(now_ns, candidate.replica)
+                before = self._sent.to.get(candidate.replica, 0)
                 if best < 0 or cost < least or (cost == least and before < sent):
                     best, least, sent = candidate.replica, cost, before
         self._sent.add(now_ns, best)
         return best
 
-    def _within_share(self, now_ns: int, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    def _within_share(self, total: int, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         if not self.share_ppm:
             return candidates
-        most = -(-self.share_ppm * (self._sent.total(now_ns) + 1) // (1_000_000 * len(candidates)))
-        able = [c for c in candidates if self._sent.to(now_ns, c.replica) < most]
+        most, sent = -(-self.share_ppm * (total + 1) // (1_000_000 * len(candidates))), self._sent.to
+        able = [c for c in candidates if sent.get(c.replica, 0) < most]
         return able or candidates  # only where others took their share and are no candidates now
 
     def _sums(self, now_ns: int, item: Waiting, able: Sequence[Candidate]) -> list[int | None]:
-        sums: list[int | None] = [self._extra * self._sent.unreported(now_ns, c) if self._extra else 0 for c in able]
-        free = list(sums)
-        for weight, part in self.parts:
-            for i, cost in enumerate(part.costs(now_ns, item, able)):
-                before, other = sums[i], free[i]
-                sums[i] = None if cost is None or before is None else before + weight * cost
-                free[i] = (other or 0) + weight * (cost or 0)
-        return sums if any(cost is not None for cost in sums) else free
+        found = [(weight, part.costs(now_ns, item, able)) for weight, part in self.parts]
+        extra = self._extra
+        base = [extra * self._sent.unreported(now_ns, candidate) for candidate in able] if extra else [0] * len(able)
+        sums: list[int | None] = [*base]
+        for weight, costs in found:
+            sums = [None if cost is None or before is None else before + weight * cost
+                    for cost, before in zip(costs, sums, strict=True)]
+        if sums.count(None) < len(sums):
+            return sums
+        return [own + sum(weight * (costs[i] or 0) for weight, costs in found) for i, own in enumerate(base)]
 
 
 def _part(i: int, raw: dict[str, Any]) -> tuple[int, Part]:

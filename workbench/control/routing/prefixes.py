@@ -19,28 +19,26 @@ class PrefixRecord:
         self._kept: dict[int, OrderedDict[int, None]] = {}
         self._where: dict[int, int] = {}  # block id -> replicas that have it, one bit each
 
-    def matched(self, ids: Sequence[int], candidates: Sequence[Candidate]) -> list[int]:
-        """How many leading blocks each candidate has."""
-        lengths, able = [0] * len(candidates), sum(1 << candidate.replica for candidate in candidates)
+    def matched(self, ids: Sequence[int]) -> dict[int, int]:
+        """How many leading blocks each replica has; who has none is not there."""
+        found, have = dict[int, int](), -1  # all
         for depth, block in enumerate(ids):
-            still = able & self._where.get(block, 0)
-            if still != able:
-                for i, candidate in enumerate(candidates):
-                    if (able ^ still) >> candidate.replica & 1:
-                        lengths[i] = depth
-                able = still
-                if not able:
-                    return lengths
-        return [len(ids) if able >> c.replica & 1 else lengths[i] for i, c in enumerate(candidates)]
+            still = have & self._where.get(block, 0)
+            if depth:
+                _note(found, have ^ still, depth)
+            have = still
+            if not have:
+                return found
+        if ids:
+            _note(found, have, len(ids))
+        return found
 
     def sent(self, replica: int, ids: Sequence[int]) -> None:
         kept, where, bit = self._kept.setdefault(replica, OrderedDict()), self._where, 1 << replica
         for block in reversed(ids):  # the beginning is used last, so it goes last
-            if block in kept:
-                kept.move_to_end(block)
-            else:
-                kept[block] = None
-                where[block] = where.get(block, 0) | bit
+            kept[block] = None
+            kept.move_to_end(block)
+            where[block] = where.get(block, 0) | bit
         while len(kept) > self.blocks:
             self._drop(kept.popitem(last=False)[0], bit)
 
@@ -61,6 +59,13 @@ class PrefixRecord:
             del self._where[block]
 
 
+def _note(found: dict[int, int], bits: int, depth: int) -> None:
+    while bits:
+        bit = bits & -bits
+        found[bit.bit_length() - 1] = depth
+        bits ^= bit
+
+
 class LongestPrefix:
     """The replica with the longest matching prefix, unless the fleet is out of balance: then the least busy.
 
@@ -78,17 +83,28 @@ class LongestPrefix:
         self.unbalanced_ppm = whole("unbalanced_ppm", unbalanced_ppm, 1_000_000)
 
     def pick(self, now_ns: int, item: Waiting, candidates: Sequence[Candidate]) -> int:  # noqa: ARG002 - protocol
-        best = min(candidates, key=_busy)
-        most = max(candidate.outstanding for candidate in candidates)
+        best, most = candidates[0], 0
+        for candidate in candidates:
+            if candidate.outstanding < best.outstanding:
+                best = candidate
+            elif candidate.outstanding > most:
+                most = candidate.outstanding
         balanced = (most - best.outstanding <= self.unbalanced
                     or most * 1_000_000 <= self.unbalanced_ppm * best.outstanding)
         if balanced and item.prefix_ids:
-            lengths = self.record.matched(item.prefix_ids, candidates)
-            longest = max(lengths)
-            if longest and longest * 1_000_000 >= self.worth_ppm * len(item.prefix_ids):
-                best = min((c for c, n in zip(candidates, lengths, strict=True) if n == longest), key=_busy)
+            best = self._longest(item.prefix_ids, candidates) or best
         self.record.sent(best.replica, item.prefix_ids)
         return best.replica
+
+    def _longest(self, ids: Sequence[int], candidates: Sequence[Candidate]) -> Candidate | None:
+        """Ties to the less busy; None: no match is worth it."""
+        lengths, best, longest = self.record.matched(ids), None, 0
+        for candidate in candidates if lengths else ():
+            length = lengths.get(candidate.replica, 0)
+            if length > longest or (best is not None and length == longest
+                                    and candidate.outstanding < best.outstanding):
+                best, longest = candidate, length
+        return best if longest * 1_000_000 >= self.worth_ppm * len(ids) else None
 
 
 class KvAware:
@@ -105,18 +121,15 @@ class KvAware:
         self.fresh_ns = whole("fresh_ns", fresh_ns)
 
     def pick(self, now_ns: int, item: Waiting, candidates: Sequence[Candidate]) -> int:
-        able = [c for c in candidates if c.signal is None or (c.signal.kv_used_ppm <= self.kv_full_ppm
-                                                              and now_ns - c.signal.reported_ns <= self.fresh_ns)]
-        able = able or list(candidates)
-        best, least = -1, 0
-        for candidate, blocks in zip(able, self.record.matched(item.prefix_ids, able), strict=True):
-            compute = max(1, item.prompt_tok - blocks * self.block_tok)
-            cost = compute * 1_000_000 + self.load_ppm * candidate.outstanding_tok
-            if best < 0 or cost < least:
-                best, least = candidate.replica, cost
+        lengths, best, least, worse = self.record.matched(item.prefix_ids), -1, 0, True
+        block_tok, load_ppm, kv_full_ppm = self.block_tok, self.load_ppm, self.kv_full_ppm
+        oldest_ns = now_ns - self.fresh_ns
+        for candidate in candidates:
+            signal, replica = candidate.signal, candidate.replica
+            bad = signal is not None and (signal.kv_used_ppm > kv_full_ppm or signal.reported_ns < oldest_ns)
+            compute = item.prompt_tok - (lengths[replica] * block_tok if replica in lengths else 0)
+            mine = (compute if compute > 1 else 1) * 1_000_000 + load_ppm * candidate.outstanding_tok
+            if best < 0 or (worse and not bad) or (mine < least and bad == worse):
+                best, least, worse = replica, mine, bad
         self.record.sent(best, item.prefix_ids)
         return best
-
-
-def _busy(candidate: Candidate) -> tuple[int, int]:
-    return candidate.outstanding, candidate.replica

@@ -54,4 +54,4 @@ class Clock:
 
 def any_of(count: int, randomness: Randomness) -> int:
     """One of `count`, each as likely."""
-    return min(int(randomness.random() * count), count - 1)
+    return int(randomness.random() * count)

@@ -10,16 +10,16 @@ class Sent:
 
     def __init__(self, window_ns: int) -> None:
         self.window_ns = window_ns
-        self._all = deque[int]()
-        self._to: dict[int, deque[int]] = {}
+        self.to: dict[int, int] = {}  # replica -> how many, as of the last `expire`
+        self._all = deque[tuple[int, int]]()
         self._unreported: dict[int, deque[int]] = {}
 
-    def total(self, now_ns: int) -> int:
-        return _since(self._all, now_ns - self.window_ns + 1)
-
-    def to(self, now_ns: int, replica: int) -> int:
-        times = self._to.get(replica)
-        return _since(times, now_ns - self.window_ns + 1) if times else 0
+    def expire(self, now_ns: int) -> int:
+        """Forget what is too old; how many are left."""
+        first_ns, sent = now_ns - self.window_ns + 1, self._all
+        while sent and sent[0][0] < first_ns:
+            self.to[sent.popleft()[1]] -= 1
+        return len(sent)
 
     def unreported(self, now_ns: int, candidate: Candidate) -> int:
         """Sent there at or after its last report, which therefore may lack them. A replica's reports only get newer."""
@@ -27,15 +27,13 @@ class Sent:
         if not times:
             return 0
         first_ns = now_ns - self.window_ns + 1
-        return _since(times, first_ns if candidate.signal is None else max(first_ns, candidate.signal.reported_ns))
+        if candidate.signal is not None:
+            first_ns = max(first_ns, candidate.signal.reported_ns)
+        while times and times[0] < first_ns:
+            times.popleft()
+        return len(times)
 
     def add(self, now_ns: int, replica: int) -> None:
-        self._all.append(now_ns)
-        self._to.setdefault(replica, deque()).append(now_ns)
+        self._all.append((now_ns, replica))
+        self.to[replica] = self.to.get(replica, 0) + 1
         self._unreported.setdefault(replica, deque()).append(now_ns)
-
-
-def _since(times: deque[int], first_ns: int) -> int:
-    while times and times[0] < first_ns:
-        times.popleft()
-    return len(times)
