@@ -1,5 +1,6 @@
 """What an engine states about itself, and what decides how it batches. One frozen record per engine."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
@@ -30,6 +31,7 @@ class LlamaCppRules:
 
     def __post_init__(self) -> None:
         _whole(self, 1, "slots", "n_batch", "n_ubatch", "ctx_per_slot_tok")
+        _flags(self, "kv_unified")
         if self.n_batch < self.slots:
             raise UsageError(f"n_batch {self.n_batch} is less than slots {self.slots}: a batch must hold every slot")
         if len(set(self.used_slots)) < len(self.used_slots) or not set(self.used_slots) <= set(range(self.slots)):
@@ -74,6 +76,10 @@ class VllmRules:
     def __post_init__(self) -> None:
         _whole(self, 1, "kv_blocks", "max_num_seqs", "max_num_batched_tokens", "block_tok", "ranks")
         _whole(self, 0, "draft_tok", "host_blocks", "kv_block_bytes", "seed")
+        if self.max_model_len_tok is not None:
+            _whole(self, 1, "max_model_len_tok")
+        _flags(self, "chunked_prefill", "reserve_full_prompt", "async_scheduling", "prefix_caching")
+        _numbers(self, "acceptance", "host_bytes_per_s")
         _among(self, "order", get_args(Order))
         _among(self, "batching", get_args(Batching))
         _among(self, "kv_reserve", get_args(KvReserve))
@@ -109,6 +115,7 @@ class DisaggregatedRules:
     def __post_init__(self) -> None:
         _whole(self, 1, "prefill_n", "decode_n", "kv_bytes_per_tok")
         _whole(self, 0, "link_latency_ns")
+        _numbers(self, "link_bytes_per_s")
         if not self.link_bytes_per_s > 0:
             raise UsageError(f"{self.engine}: link_bytes_per_s is {self.link_bytes_per_s!r}; it must be above 0")
         if self.prefill.ranks * self.decode.ranks > 1:
@@ -135,13 +142,30 @@ def from_facts(facts: Mapping[str, Any]) -> Rules:
     kind = _kind(facts)
     known = {key: _seen(facts[key]) for key in kind.__dataclass_fields__ if key in facts and key not in _POOLS}
     if kind is DisaggregatedRules:
-        known |= {pool: from_facts({**facts, **facts.get(pool, {}), "engine": "vllm"}) for pool in _POOLS}
+        known |= {pool: _pool(facts, pool) for pool in _POOLS}
     kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items() if v is not None}
     for item in fields(kind):
         if item.default is MISSING and item.name not in kept:
             raise UsageError(f"{kind.engine}: {item.name} is not known; set rules.{item.name}, the engine reports it "
                              "at start, `workbench profile` derives it from memory")
     return kind(**kept)
+
+
+def _pool(facts: Mapping[str, Any], pool: str) -> Rules:
+    try:
+        return from_facts({**facts, **facts.get(pool, {}), "engine": "vllm"})
+    except UsageError as error:
+        raise UsageError(f"{pool} pool: {error}") from None
+
+
+def simulation_only(rules: Rules) -> tuple[str, ...]:
+    """Options in use that no engine here is run with, as `name=value`: what comes out holds for the simulator alone."""
+    if isinstance(rules, DisaggregatedRules):
+        return tuple(f"{pool}.{text}" for pool in _POOLS for text in simulation_only(getattr(rules, pool)))
+    if isinstance(rules, LlamaCppRules):
+        return ()
+    own = {"order": "fcfs", "batching": "continuous", "kv_reserve": "paged"}
+    return tuple(f"{name}={getattr(rules, name)}" for name, usual in own.items() if getattr(rules, name) != usual)
 
 
 def as_facts(rules: Rules) -> dict[str, Any]:
@@ -177,6 +201,19 @@ def _whole(rules: Rules, least: int, *names: str) -> None:
         value = getattr(rules, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise UsageError(f"{rules.engine}: {name} is {value!r}; it must be a whole number of at least {least}")
+
+
+def _flags(rules: Rules, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(rules, name), bool):
+            raise UsageError(f"{rules.engine}: {name} is {getattr(rules, name)!r}; it must be true or false")
+
+
+def _numbers(rules: Rules, *names: str) -> None:
+    for name in names:
+        value = getattr(rules, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise UsageError(f"{rules.engine}: {name} is {value!r}; it must be a finite number of at least 0")
 
 
 def _among(rules: Rules, name: str, known: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from sims.cost import apportion, fleet_pusd
-from sims.rules import DisaggregatedRules, LlamaCppRules, VllmRules
+from sims.rules import DisaggregatedRules, LlamaCppRules, VllmRules, from_facts, simulation_only
 from sims.scenario import Scenario, rules_for
 from workbench import paths
 from workbench.cli.sim import group
@@ -182,7 +182,17 @@ def test_wrong_rules_name_their_key() -> None:
     for wrong, told in (
         (pools | {"decode": {"max_seqs": 7}}, "fleet.rules.decode.max_seqs: unknown here"),
         (pools | {"decode": 7}, "fleet.rules.decode: 7: write a table"),
-        ({"acceptance": "high"}, "fleet.rules: a value of the wrong kind"),
+        ({"acceptance": "high"}, "vllm: acceptance is 'high'; it must be a finite number"),
+        ({"acceptance": True}, "acceptance is True"),
+        ({"host_bytes_per_s": float("inf")}, "host_bytes_per_s is inf"),
+        ({"chunked_prefill": "no"}, "vllm: chunked_prefill is 'no'; it must be true or false"),
+        ({"prefix_caching": 1}, "prefix_caching is 1; it must be true or false"),
+        ({"max_model_len_tok": "a"}, "max_model_len_tok is 'a'; it must be a whole number of at least 1"),
+        ({"max_model_len_tok": 0}, "max_model_len_tok is 0"),
+        ({"engine": "llama.cpp", "kv_unified": "yes"}, "llama.cpp: kv_unified is 'yes'; it must be true or false"),
+        ({"engine": "llama.cpp", "used_slots": 3}, "fleet.rules: a value of the wrong kind"),
+        (pools | {"link_bytes_per_s": "fast"}, "vllm-disaggregated: link_bytes_per_s is 'fast'"),
+        (pools | {"decode": {"async_scheduling": "on"}}, "decode pool: vllm: async_scheduling is 'on'"),
         ({"engine": "tgi"}, "engine 'tgi' has no batching rules here"),
         ({"kv_blocks": 0}, "kv_blocks is 0"),
     ):
@@ -191,6 +201,14 @@ def test_wrong_rules_name_their_key() -> None:
     with pytest.raises(UsageError, match="kv_blocks is not known"):
         rules_for(profile(rules={"engine": "vllm"}), {})
     assert rules_for(profile(rules={"engine": "vllm"}), {"kv_blocks": 5}) == VllmRules(kv_blocks=5)
+
+
+def test_options_that_no_engine_here_has_are_named() -> None:
+    assert simulation_only(VllmRules(kv_blocks=9, draft_tok=2)) == simulation_only(LlamaCppRules()) == ()
+    old = VllmRules(kv_blocks=9, batching="static", kv_reserve="contiguous")
+    assert simulation_only(old) == ("batching=static", "kv_reserve=contiguous")
+    facts = {"engine": "vllm-disaggregated", "kv_bytes_per_tok": 1, "link_bytes_per_s": 1.0, "kv_blocks": 9}
+    assert simulation_only(from_facts(facts | {"decode": {"order": "priority"}})) == ("decode.order=priority",)
 
 
 def test_a_profile_is_a_file_here_or_one_that_ships(tmp_path: Path) -> None:
