@@ -14,11 +14,14 @@ import pytest
 from sims.scenario import FleetSpec
 from workbench.cli.main import COMMANDS, cli
 from workbench.config import validate
+from workbench.control.money.price_book import PriceBook
+from workbench.control.tenants.book import Tenants
 from workbench.paths import root
 from workbench.workload.spec import WorkloadSpec
 
 TOP = root() or Path()
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md")), *sorted((TOP / "docs/control").glob("*.md")), TOP / "datasets/models/tiny/README.md"]
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md")), *sorted((TOP / "docs/control").glob("*.md")),
+         TOP / "datasets/models/tiny/README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(?:\.venv/bin/)?workbench ([a-z][^`]*)`")
 
@@ -106,9 +109,13 @@ def test_python_blocks_run(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_toml_blocks_load(page: str, text: str) -> None:
-    """A block shows a workload, or a part of a scenario's fleet."""
+    """A block shows a workload, a part of a scenario's fleet, tenants, or prices."""
     found = tomllib.loads(text)
-    if "fleet" in found:
+    if "tiers" in found:
+        Tenants.from_facts(found)
+    elif "prices" in found:
+        PriceBook.from_facts(found["prices"])
+    elif "fleet" in found:
         validate(FleetSpec, {"profile": "example-cpu-q8_0"} | found["fleet"], page)
     else:
         validate(WorkloadSpec, found["workload"], page)
