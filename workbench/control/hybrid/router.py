@@ -54,8 +54,7 @@ class HybridRouter:
     def decide(self, now_ns: int, device: Device, ask: Ask, server: ServerState | None) -> Place:  # noqa: ARG002 - every policy is told the time
         """`server` None: none can be reached."""
         able, refused = self.registry.fitting(device)
-        length_tok = ask.prompt_tok + ask.estimated_tok
-        local = _here([m for m in able if m.quality_ppm >= ask.floor_ppm and m.context_tok >= length_tok], device, ask)
+        local = _here(able, device, ask)
         if ask.keep == "device" or server is None:
             why = "nothing may leave the device" if ask.keep == "device" else "no server can be reached"
             if local is not None and (ask.keep != "server"):
@@ -82,10 +81,13 @@ class HybridRouter:
 
 
 def _here(models: list[BrowserModel], device: Device, ask: Ask) -> Place | None:
-    """The first to its last token."""
+    """Of those that are good enough and take so many tokens, the first to its last token."""
     best, first_ns, last_ns = "", 0, 0
+    prompt_tok, output_tok = ask.prompt_tok, ask.estimated_tok
     for model in models:
-        first, last = model.run_ns(device, ask.prompt_tok, ask.estimated_tok)
+        if model.quality_ppm < ask.floor_ppm or model.context_tok < prompt_tok + output_tok:
+            continue
+        first, last = model.run_ns(device, prompt_tok, output_tok)
         load = model.download_ns(device)
         if not best or load + last < last_ns:
             best, first_ns, last_ns = model.id, load + first, load + last
