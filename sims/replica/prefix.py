@@ -23,11 +23,14 @@ def block_keys(request: Request, block_tok: int) -> Sequence[int]:
     with ids on a coarser grid, sharing inside the last common id is not seen.
     """
     ids, per_id_tok = request.prefix_ids, request.prefix_tok
-    if not ids or per_id_tok == block_tok:
+    if not ids:
+        return ids
+    ids = ids[: request.prompt_tok // per_id_tok]  # the id of a block begun does not say where the prompt ends in it
+    if per_id_tok == block_tok:
         return ids
     places = -(-per_id_tok // block_tok)
     keys = []
-    for end_tok in range(block_tok, min(len(ids) * per_id_tok, request.prompt_tok) + 1, block_tok):
+    for end_tok in range(block_tok, len(ids) * per_id_tok + 1, block_tok):
         which = (end_tok - 1) // per_id_tok
         keys.append(ids[which] * places + ((which + 1) * per_id_tok - end_tok) // block_tok)
     return keys

@@ -81,10 +81,12 @@ RULES = st.builds(
 
 
 def planned(jobs: Sequence[tuple[int, int, int, int]]) -> list[Planned]:
-    """Requests of one prefix group share the ids of their blocks of 4 tokens."""
+    """Requests of one prefix group share the ids of their blocks of 4 tokens; every second states its last, partial
+    block as well, as some traces do."""
     return [
         Planned(f"r{i:03d}", at, prompt, output,
-                prefix_ids=tuple(1_000 * group + k for k in range(prompt // 4)) if group else (), prefix_tok=4)
+                prefix_ids=tuple(1_000 * group + k for k in range((prompt + i % 2 * 3) // 4)) if group else (),
+                prefix_tok=4)
         for i, (at, prompt, output, group) in enumerate(jobs)
     ]
 

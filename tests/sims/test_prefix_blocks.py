@@ -121,6 +121,15 @@ def test_ids_on_another_grid() -> None:
     assert len(set(block_keys(Request("a", 20, 1, (1, 2), 10), 4))) == 5
 
 
+@pytest.mark.parametrize("block_tok", [2, 4, 8])
+def test_the_id_of_a_block_that_the_prompt_only_begins_shares_nothing(block_tok: int) -> None:
+    """Traces that state such ids, one more than whole blocks, mean no more than those that do not."""
+    begun = block_keys(Request("a", 18, 1, (1, 2, 3, 4, 5), 4), block_tok)
+    assert begun == block_keys(Request("a", 18, 1, (1, 2, 3, 4), 4), block_tok)
+    assert len(begun) == 16 // block_tok
+    assert len(block_keys(Request("a", 20, 1, (1, 2, 3, 4, 5), 4), block_tok)) == 20 // block_tok
+
+
 def test_host_memory_keeps_what_was_evicted_and_a_hit_costs_the_transfer() -> None:
     """3 blocks: a's two prefix blocks are evicted by b. a again loads 2 blocks of 1000 bytes at 1e9 bytes/s: 2 us.
 

@@ -37,7 +37,8 @@ def _prefixes(workload: Path, served: Sequence[Served]) -> list[tuple[tuple[int,
         if length != item.input_tok:
             raise UsageError(f"{workload.name}: line {line}: input_toks is {length}, request {item.request_id} had "
                              f"{item.input_tok}; it is another workload")
-        found.append(_ids(workload, line, row))
+        ids, size = _ids(workload, line, row)
+        found.append((ids[: length // size] if size else (), size))  # of whole blocks only
     return found
 
 
