@@ -108,11 +108,12 @@ class BrowserModelRegistry:
 
     def fitting(self, device: Device) -> tuple[list[BrowserModel], list[str]]:
         """Those that the device can run, and for each other one why not."""
-        if device not in self._fitting:
+        found = self._fitting.get(device)
+        if found is None:
             if len(self._fitting) >= 4096:
                 self._fitting.clear()
-            self._fitting[device] = self._look(device)
-        return self._fitting[device]
+            found = self._fitting[device] = self._look(device)
+        return found
 
     def _look(self, device: Device) -> tuple[list[BrowserModel], list[str]]:
         able, refused = list[BrowserModel](), list[str]()

@@ -87,8 +87,10 @@ def _here(models: list[BrowserModel], device: Device, ask: Ask) -> Place | None:
     for model in models:
         if model.quality_ppm < ask.floor_ppm or model.context_tok < prompt_tok + output_tok:
             continue
-        first, last = model.run_ns(device, prompt_tok, output_tok)
         load = model.download_ns(device)
+        if best and load >= last_ns:
+            continue  # the download alone takes longer
+        first, last = model.run_ns(device, prompt_tok, output_tok)
         if not best or load + last < last_ns:
             best, first_ns, last_ns = model.id, load + first, load + last
     return Place("browser", best, "", first_ns, last_ns) if best else None
