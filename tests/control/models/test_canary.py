@@ -38,6 +38,12 @@ def test_the_verdict_is_the_first_crossing_of_the_likelihood_ratio(
         assert got == (verdict or "go on")
 
 
+def test_a_verdict_is_final() -> None:
+    test = PairedSprt(false_bad_ppm=700_000)
+    assert [test.pair(*pair) for pair in [(True, False), (True, False), (False, True)]] == ["go on", "bad", "bad"]
+    assert test.pairs == 2
+
+
 def decided(share: Fraction, steps: int) -> dict[Verdict, Fraction]:
     """Exact probabilities after so many pairs that differ, of which the canary fails in this share."""
     states = {(0, 0): (PairedSprt(), Fraction(1))}

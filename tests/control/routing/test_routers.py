@@ -1,7 +1,7 @@
 """Routers against references written differently, and what each promises."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from random import Random
 
@@ -128,9 +128,17 @@ def test_sessions_are_spread_evenly() -> None:
 
 
 @given(st.sets(st.integers(0, 30), min_size=2, max_size=6), st.integers(0, 2**64 - 1))
-def test_the_ring_walk_equals_sorting_by_distance(replicas: set[int], place: int) -> None:
-    near = {r: min((point(f"{r}/{i}") - place - 1) % 2**64 for i in range(8)) for r in replicas}
-    assert Ring(sorted(replicas), 8).walk(place) == sorted(replicas, key=near.__getitem__)
+def test_the_ring_equals_sorting_by_distance(replicas: set[int], place: int) -> None:
+    ring, left = Ring(sorted(replicas), 8), set(replicas)
+    for expected in walk(replicas, place, 8):
+        assert ring.owner(place, left) == expected
+        left.remove(expected)
+    assert ring.owner(place, left) is None
+
+
+def walk(replicas: Iterable[int], place: int, places: int) -> list[int]:
+    """Every replica, the nearest first."""
+    return sorted(replicas, key=lambda r: min((point(f"{r}/{i}") - place - 1) % 2**64 for i in range(places)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=80), st.integers(1, 6),
@@ -144,8 +152,7 @@ def test_a_hot_prefix_never_exceeds_the_bound(events: list[tuple[int, int]], n: 
         item = ASK._replace(prefix_ids=(prefix, 99))
         most = -(-Fraction(bound_ppm, 1_000_000) * (sum(out) + 1) // n)
         got = router.pick(0, item, [Candidate(i, busy) for i, busy in enumerate(out)])
-        walk = Ring(range(n), 64).walk(router.place(item))
-        assert got == next(r for r in walk if out[r] < most)
+        assert got == next(r for r in walk(range(n), router.place(item), 64) if out[r] < most)
         out[got] += 1
         assert out[got] <= most
 
@@ -170,6 +177,28 @@ def test_the_record_equals_an_lru_of_blocks(sent: list[tuple[int, list[int]]], a
     expected = {r: next((i for i, b in enumerate(ids) if b not in kept[r]), len(ids)) for r in kept}
     assert record.matched(ids) == {r: length for r, length in expected.items() if length}
     assert len(record) == len({b for row in kept.values() for b in row})
+
+
+def test_a_replica_that_restarted_has_nothing() -> None:
+    record = PrefixRecord()
+    record.sent(0, (1, 2))
+    record.sent(1, (1,))
+    record.forget(0)
+    assert record.matched((1, 2)) == {1: 1}
+    assert len(record) == 1
+
+
+def test_without_a_prefix_a_conversation_stays_and_rings_are_forgotten() -> None:
+    router, first = PrefixAffine(), ASK._replace(session="s", request_id="a")
+    home = router.pick(0, first, idle(8))
+    for n in range(9, 90):  # so many different fleets
+        router.pick(0, first, idle(n))
+    assert router.pick(0, first._replace(request_id="b"), idle(8)) == home
+
+
+def test_load_is_in_requests_or_tokens() -> None:
+    with pytest.raises(ValueError, match="by 'request': must be 'requests' or 'tokens'"):
+        LeastOutstanding("request")  # type: ignore[arg-type]
 
 
 def test_longest_prefix_unless_out_of_balance() -> None:

@@ -59,7 +59,7 @@ class PrefixAffine:
         for candidate in candidates:
             out += candidate.outstanding
         most = -(-self.bound_ppm * out // (1_000_000 * len(candidates)))
-        able = {c.replica: 1 for c in candidates if c.outstanding < most}
+        able = {c.replica for c in candidates if c.outstanding < most}
         found = self._ring(candidates).owner(self.place(item), able)
         assert found is not None  # the least busy has at most (out - 1) / n < most
         return found

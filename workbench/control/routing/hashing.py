@@ -1,7 +1,7 @@
 """Hashes that are the same in every process (Python's own differ), and a ring of them."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from hashlib import blake2b
 
 _MASK = (1 << 64) - 1
@@ -20,7 +20,7 @@ def mixed(value: int) -> int:
 
 
 class Ring:
-    """Replicas in the order in which a key meets them, walking up from its place. Source: Karger 1997.
+    """Which replica a key meets first, walking up from its place. Source: Karger 1997.
 
     A replica has `places`; one that comes or goes moves only the keys that it takes or had.
     """
@@ -28,19 +28,9 @@ class Ring:
     def __init__(self, replicas: Sequence[int], places: int = 64) -> None:
         marks = sorted((point(f"{replica}/{i}"), replica) for replica in replicas for i in range(places))
         self._points, self._owners = [mark for mark, _ in marks], [replica for _, replica in marks]
-        self._count = len(set(replicas))
 
-    def walk(self, place: int) -> list[int]:
-        """Every replica once, the nearest first."""
-        at, found = bisect_right(self._points, place), dict[int, None]()
-        for i in range(len(self._owners)):
-            found[self._owners[(at + i) % len(self._owners)]] = None
-            if len(found) == self._count:
-                break
-        return list(found)
-
-    def owner(self, place: int, able: Sequence[int] | set[int] | dict[int, int]) -> int | None:
-        """The nearest of the able."""
+    def owner(self, place: int, able: Container[int]) -> int | None:
+        """The nearest of the able; None: none of them has a place."""
         at, size, owners = bisect_right(self._points, place), len(self._owners), self._owners
         for i in range(at, at + size):
             if owners[i % size] in able:
