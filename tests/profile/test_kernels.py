@@ -63,6 +63,43 @@ def test_a_tile_begun_counts_in_full_and_wide_gaps_are_straight_lines() -> None:
     assert Curve(at=(1, 64), ps=(500, 400)).value_ps(1000) == 400  # noise at the end is not carried on
 
 
+def test_beyond_the_last_point_the_upper_half_goes_on_not_its_last_tile() -> None:
+    """A line of 10 ps a token in tiles of 16, whose last two points are level, or fall, as measured ones do."""
+    at = tuple(range(16, 257, 16))
+    for last in (2560, 2400, 2390):
+        curve = Curve(at=at, ps=(*[10 * x for x in at[:-1]], last))
+        assert curve.value_ps(1024) == last + (last - 1280) * 768 // 128
+        assert curve.value_ps(1024) > 3 * last
+    assert Curve(at=(200, 256), ps=(5, 61)).value_ps(300) == 61 + 44  # no point in the lower half
+
+
+def test_attention_of_a_prompt_beyond_the_tables_grows_with_its_square(plain: Profile) -> None:
+    attention = kernels(plain).attention
+    most_us, tok = 1 + 0.1 * 2048, 2048
+    for past in (0, 1024):
+        times = 8192 * past + 8192 * 8193 / 2, tok * past + tok * (tok + 1) / 2
+        expected = (most_us + 0.001 * past) * times[0] / times[1]
+        assert attention.mixed_ps(8192, past, 0, 0)[0] / 1e6 == pytest.approx(expected, rel=1e-6)
+        beside = attention.mixed_ps(8192, past, 32, 1000)[0] - attention.mixed_ps(8192, past, 0, 0)[0]
+        assert beside / 1e6 == pytest.approx(0.01 * 32 * 1000, rel=1e-6)  # the decodes beside it count once
+    assert attention.mixed_ps(2048.001, 0, 8, 500)[0] == pytest.approx(attention.mixed_ps(2048, 0, 8, 500)[0], rel=1e-5)
+
+
+def test_beyond_the_tables_attention_never_falls() -> None:
+    falling = SKEWED.attention.model_copy(update={"ps": tuple(10**6 - 100 * i for i in range(SKEWED_CELLS))})
+    inside, beyond = falling.mixed_ps(64, 0, 32, 2048)[0], falling.mixed_ps(64, 0, 320, 20_480)[0]
+    assert beyond >= inside
+    assert (falling.decode_row_ps(320) >= falling.decode_row_ps(32)).all()
+
+
+def test_what_the_tables_hold_is_inside_the_range_of_the_profile(plain: Profile) -> None:
+    assert plain.check(Batch(((512, 0), (100, 64)), 64, 64 * 800, 900, 100)) is None
+    assert plain.check(Batch((), 1, 500, 500, 500)) is None
+    assert plain.check(Batch(((2048, 1024),))) is None
+    assert "prefill_tok 2049" in str(plain.check(Batch(((2049, 0),))))
+    assert "prefill_n 257" in str(plain.check(Batch(((1, 0),) * 257)))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 50), st.integers(1, 50))
 def test_holes_in_a_product_are_filled_exactly(seed: int, slope: int, rise: int) -> None:
     """Whatever lies between measured cells of a function that is linear on each axis comes out exactly."""
@@ -162,6 +199,7 @@ def _skewed() -> Kernels:
 
 
 SKEWED = _skewed()
+SKEWED_CELLS = len(SKEWED.attention.ps)
 
 
 def test_the_comparison_would_notice_an_index_off_by_one() -> None:
@@ -292,6 +330,11 @@ def test_public_tables_give_sane_times(public_data: Path, name: str, tp: int, ra
     for times in (decodes, contexts, prompts):
         assert all(a <= b * 1.01 for a, b in itertools.pairwise(times)), times
         assert times[0] > 1_000_000
+    model = kernels(profile)
+    dense_ps = [sum(kernel.value_ps(tokens) for kernel in model.over_tokens.values()) for tokens in (2048, 8192)]
+    assert 3.0 < dense_ps[1] / dense_ps[0] < 4.5
+    alone_fs = [model.attention_fs(Batch(((new, 0),))) for new in (2048, 8192)]
+    assert 14 < alone_fs[1] / alone_fs[0] < 17  # four times as long, sixteen times as many pairs
     batch = Batch((), 64, 64 * 900, 2000, 100)
     many = profile.decode_times_ns(64, 64 * 900, 2000, 100, 3000)
     assert many[0] == profile.iteration_ns(batch)

@@ -51,10 +51,29 @@ class Attention(Settings):
         """Shape (contexts,): decodes alone, over `context_tok`."""
         grid = self._grid[0][0, 0]
         low, t = bracket(self.decode_n, decode_n)
-        return np.asarray(grid[low] + (grid[low + 1] - grid[low]) * t if t else grid[low])
+        found = grid[low] + (grid[low + 1] - grid[low]) * t if t else grid[low]
+        return np.asarray(np.maximum(found, grid[low + 1]) if t > 1 else found)
 
     def mixed_ps(self, chunk_tok: float, past_tok: float, decode_n: int, *contexts_tok: int) -> list[float]:
-        """Prompt pieces beside `decode_n` decodes, at each of the contexts."""
+        """Prompt pieces beside `decode_n` decodes, at each of the contexts.
+
+        Beyond the longest measured piece a prompt's own part grows with the key positions that it attends to, that is
+        with the square of its length; beyond the other axes the last line goes on, and never falls.
+        """
+        most_tok = self.chunk_tok[-1]
+        if chunk_tok > most_tok > 0:
+            alone = self.mixed_ps(most_tok, past_tok, 0, 0)[0]
+            more = alone * (attended(chunk_tok, past_tok) / attended(most_tok, past_tok) - 1.0)
+            return [value + more for value in self.mixed_ps(most_tok, past_tok, decode_n, *contexts_tok)]
+        found = self._lines_ps(chunk_tok, past_tok, decode_n, *contexts_tok)
+        last_past, last_n, last_context = self.past_tok[-1], self.decode_n[-1], self.context_tok[-1]
+        if past_tok > last_past or decode_n > last_n or max(contexts_tok) > last_context:
+            edge = self._lines_ps(chunk_tok, min(past_tok, last_past), min(decode_n, last_n),
+                                  *[min(context, last_context) for context in contexts_tok])
+            return [max(pair) for pair in zip(found, edge, strict=True)]
+        return found
+
+    def _lines_ps(self, chunk_tok: float, past_tok: float, decode_n: int, *contexts_tok: int) -> list[float]:
         flat, axes = self._flat, self.axes
         corners = [(0, 1.0)]
         for axis, stride, x in zip(axes, self._strides, (chunk_tok, past_tok, decode_n), strict=False):
@@ -98,6 +117,11 @@ class Attention(Settings):
         found, counts = fill(grid, self.axes, _ORDER)
         same = counts.measured - measured
         return found, counts._replace(measured=measured, between=counts.between + same)
+
+
+def attended(new_tok: float, past_tok: float) -> float:
+    """Key positions that `new_tok` prompt tokens after `past_tok` others look at."""
+    return new_tok * past_tok + new_tok * (new_tok + 1) / 2
 
 
 def bracket(axis: tuple[int, ...], x: float) -> tuple[int, float]:

@@ -1,6 +1,7 @@
 """One kernel's time over one axis."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -13,7 +14,8 @@ TILE = 16  # tokens: matrix kernels work in tiles of a multiple of this
 
 class Curve(Settings):
     """Between points at most one tile apart the later one counts: a tile begun takes as long as a full one. Between
-    others a straight line; level before the first, the last line's slope after the last."""
+    others a straight line; level before the first. After the last the mean slope of the axis' upper half goes on:
+    between the last two points there may be no more than the step of one tile."""
 
     at: tuple[int, ...] = Field(min_length=1)  # tokens or sequences, increasing
     ps: tuple[int, ...]
@@ -28,13 +30,20 @@ class Curve(Settings):
         """Whole picoseconds, rounded down between points."""
         if x <= self.at[0] or len(self.at) == 1:
             return self.ps[0]
-        i = min(bisect_left(self.at, x), len(self.at) - 1)
+        if x > self.at[-1]:
+            rise_ps, over_tok = self._beyond
+            return self.ps[-1] + rise_ps * (x - self.at[-1]) // over_tok
+        i = bisect_left(self.at, x)
         x0, x1, y0, y1 = self.at[i - 1], self.at[i], self.ps[i - 1], self.ps[i]
-        if x > x1 and y1 < y0:
-            return y1  # noise at the end must not become less and less time
-        if x1 - x0 <= TILE and x0 < x <= x1:
+        if x1 - x0 <= TILE:
             return y1
         return y0 + (y1 - y0) * (x - x0) // (x1 - x0)
+
+    @cached_property
+    def _beyond(self) -> tuple[int, int]:
+        """Slope after the last point; noise at the end must not become less and less time."""
+        middle = max(0, min(bisect_right(self.at, self.at[-1] // 2) - 1, len(self.at) - 2))
+        return max(0, self.ps[-1] - self.ps[middle]), self.at[-1] - self.at[middle]
 
     def split(self, parts: int) -> "Curve":
         """The same work over `parts` accelerators."""

@@ -60,7 +60,7 @@ def load(
              f"{filled.between} filled between them or where an axis does not matter, {filled.beyond} beyond them")
     gpu = str(meta.get("gpu") or perf.parent.parent.parent.name)
     return Profile(
-        source="imported", model=model, ranges=_ranges(attention),
+        source="imported", model=model, ranges=_ranges(attention, sequences),
         subject=Subject(engine="vllm", engine_version=str(meta.get("vllm_version") or ""),
                         model=str(meta.get("model") or architecture.name), quant=perf.name, hardware=gpu, gpu=gpu,
                         gpus=tp * ranks),
@@ -150,11 +150,12 @@ def _experts(
     return experts, evenly
 
 
-def _ranges(attention: Attention) -> Ranges:
-    """Bounds of the attention grid, which is the narrowest table."""
+def _ranges(attention: Attention, sequences: Mapping[str, Curve]) -> Ranges:
+    """Bounds of the attention grid, which is the narrowest table, and of the kernels per sequence."""
+    prompts = min([curve.at[-1] for curve in sequences.values()], default=attention.decode_n[-1])
     most = attention.chunk_tok[-1], attention.past_tok[-1], attention.decode_n[-1], attention.context_tok[-1]
     bounds = {"prefill_tok": most[0], "prefill_past_max_tok": most[1], "decode_n": most[2],
-              "decode_ctx_sum_tok": most[2] * most[3]}
+              "decode_ctx_sum_tok": most[2] * most[3], "prefill_n": prompts, "ubatch_n": 1}
     low = {"decode_ctx_sum_tok": 16}
     cells = attention.filled.measured
     return Ranges(

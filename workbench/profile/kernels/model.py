@@ -67,8 +67,8 @@ class Kernels(Settings):
         return found
 
     def time_fs(self, batch: Batch) -> int:
-        """One rank's batch; further ranks are idle and run along."""
-        return self._around_ns((batch,)) * FS_PER_NS + self.attention_fs(batch)
+        """One rank's batch; further ranks are idle and run along. A skew below zero can take no more than there is."""
+        return max(0, self._around_ns((batch,)) * FS_PER_NS + self.attention_fs(batch))
 
     def iteration_ns(self, batch: Batch) -> int:
         return to_ns(self.time_fs(batch))
@@ -77,7 +77,7 @@ class Kernels(Settings):
         """All ranks together: each waits for the slowest attention and the fullest rank, and the experts see
         everybody's tokens. A rank without work runs one token along, as the engine does."""
         slowest_fs = max([self.attention_fs(batch) for batch in batches], default=0)
-        return to_ns(self._around_ns(batches) * FS_PER_NS + slowest_fs)
+        return to_ns(max(0, self._around_ns(batches) * FS_PER_NS + slowest_fs))
 
     def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int) -> DecodeLine | None:
         """As `Linear.decode_line`, to the edge of a cell or of a bucket; None where the time falls on the way."""
