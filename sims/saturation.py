@@ -1,7 +1,7 @@
 """The most that replicas can serve of a workload, by simulation: the rate of completions while there is a backlog."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -18,14 +18,40 @@ BACKLOG = 8  # times what runs at once: enough for the start not to matter
 def saturation_rps(
     schedule: Sequence[Planned], profile: IterationTime, rules: Rules, *, replicas: int = 1
 ) -> float | None:
-    """Requests per second at which the queue would grow without end; None when nothing can be served.
+    """Servable requests per second at which the queue would grow without end; None when nothing can be served.
 
-    One replica gets the schedule's requests in order, all at once and repeated until there are enough; requests
-    that left, per time, from when an eighth of them has left (the batch is then mixed) until the queue is empty.
+    What no replica could ever serve is left out. One replica gets the schedule's requests in order, all at once and
+    repeated until there are enough; requests that left, per time, from when an eighth of them has left (the batch is
+    then mixed) until the queue is empty.
     """
+    schedule = servable(schedule, profile, rules)
+    if not schedule:
+        return None
     if isinstance(rules, DisaggregatedRules):
         return _slower_pool(schedule, profile, rules, replicas)
     return _saturation_rps([request_of(item) for item in schedule], profile, rules, replicas)
+
+
+def refusals(profile: IterationTime, rules: Rules) -> Callable[[Planned], str | None]:
+    """Why no replica can ever serve a request, or None; lengths alone decide."""
+    if not isinstance(rules, DisaggregatedRules):
+        replica = Replica(rules, profile)
+        return lambda item: replica.refusal(request_of(item))
+    first, rest = Replica(rules.prefill, profile), Replica(rules.decode, profile)
+    return lambda item: first.refusal(prefill_request(item)) or (
+        rest.refusal(decode_request(item)) if item.asked_output_tok > 1 else None)
+
+
+def servable(schedule: Sequence[Planned], profile: IterationTime, rules: Rules) -> Sequence[Planned]:
+    """Without the requests that are rejected as they come: they load nothing."""
+    why, known = refusals(profile, rules), dict[tuple[int, int], bool]()
+    for item in schedule:
+        key = item.asked_prompt_tok, item.asked_output_tok
+        if key not in known:
+            known[key] = why(item) is None
+    if all(known.values()):
+        return schedule
+    return [item for item in schedule if known[item.asked_prompt_tok, item.asked_output_tok]]
 
 
 def _slower_pool(
@@ -47,10 +73,9 @@ def _slower_pool(
 def _saturation_rps(
     requests: Sequence[Request], profile: IterationTime, rules: EngineRules, replicas: int
 ) -> float | None:
+    """As `saturation_rps`, of one kind of engine; every request can be served."""
     replica = Replica(rules, profile, admit_ns=Overheads.of(profile).admit_ns)
-    jobs = [job for job in _shared(requests) if replica.refusal(job) is None]
-    if not jobs:
-        return None
+    jobs = _shared(requests)
     want = max(len(jobs) if len(jobs) <= 2_000 else 2_000, BACKLOG * rules.max_running)
     for i in range(want):
         replica.submit(0, replace(jobs[i % len(jobs)], request_id=f"s{i}"))

@@ -9,6 +9,7 @@ from sims.rules import Rules, from_facts, names
 from workbench.config import Settings
 from workbench.control.registry import make
 from workbench.errors import UsageError
+from workbench.hardware.prices import NOT_OFFERED_USD
 from workbench.metrics import Slo
 from workbench.profile.profile import Profile
 from workbench.workload.arrivals import Closed
@@ -38,9 +39,18 @@ class FleetSpec(Settings):
     profile: str
     replicas: int = Field(default=1, ge=1)
     gpus: int = Field(default=0, ge=0)  # per replica, for the report; the profile already knows their speed
-    price_usd_per_hour: float | None = Field(default=None, ge=0)
+    price_usd_per_hour: float | None = None
     rules: dict[str, Any] = Field(default_factory=dict)
     outside_range: Literal["count", "refuse"] = "count"
+
+    @field_validator("price_usd_per_hour")
+    @classmethod
+    def _a_price(cls, value: float | None) -> float | None:
+        if value is not None and value <= 0:
+            raise ValueError("a price is above 0; without a price leave the key out")
+        if value == NOT_OFFERED_USD:
+            raise ValueError("700.0 means 'not offered' in SkyPilot's catalogs, it is no price; leave the key out")
+        return value
 
 
 class PolicyChoice(Settings):

@@ -44,6 +44,14 @@ class Metric:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
+def arrived(log: RunLog) -> RunLog:
+    """Without what a simulation planned and never saw: requests due after its horizon, or of a closed loop that ended
+    first. A measured run keeps its unsent requests: there the run failed them."""
+    if log.world != "simulated" or not log.table.column("sent_ns").null_count:
+        return log
+    return log.where(~np.isnan(log.floats("sent_ns")))
+
+
 def succeeded(log: RunLog) -> NDArray[np.bool_]:
     return log.is_ok
 
@@ -155,8 +163,8 @@ def window_s(log: RunLog) -> float:
 
 
 def run_values(log: RunLog, slo_by_tier: Mapping[str, Slo]) -> dict[str, float | None]:
-    """The metrics of the run as a whole, over its counted rows."""
-    log = log.counted
+    """The metrics of the run as a whole, over its counted rows that arrived."""
+    log = arrived(log).counted
     window, n, good = window_s(log), len(log), succeeded(log)
     met = np.zeros(n, dtype=bool)
     tiers = log.text("tier")
@@ -204,9 +212,10 @@ def summarise(log: RunLog, slo_by_tier: Mapping[str, Slo] | None = None) -> dict
     """All metrics of a run log in the one JSON shape: `metrics.ttft_s.mean.measured`.
 
     The innermost key says the world, so that two summaries merge into one table. `*` is the SLO of every
-    tier that has none of its own.
+    tier that has none of its own. `requests`, `warmup` and `not_arrived` add up to the rows.
     """
-    slo, world, counted = slo_by_tier or {}, log.world, log.counted
+    slo, world, came = slo_by_tier or {}, log.world, arrived(log)
+    not_arrived, log, counted = len(log) - len(came), came, came.counted
     metrics: dict[str, Any] = {}
     for metric in PER_REQUEST:
         short = _describe_gaps(log) if metric.name == "gap_s" else None
@@ -216,7 +225,8 @@ def summarise(log: RunLog, slo_by_tier: Mapping[str, Slo] | None = None) -> dict
         metrics[name] = {"unit": METRICS[name].unit, "value": {world: value}}
     return {
         "kind": "workbench.summary", "schema": SCHEMA, "world": log.provenance.world, "partial": log.partial,
-        "requests": len(counted), "warmup": len(log) - len(counted), "outcomes": counted.outcomes(),
+        "requests": len(counted), "warmup": len(log) - len(counted), "not_arrived": not_arrived,
+        "outcomes": counted.outcomes(),
         "tpot_is_bound": first_chunk_tok(counted.ok)[1],
         "metrics": metrics,
     }

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from workbench.cli.sim import group
-from workbench.errors import UsageError
+from workbench.errors import Failure, UsageError
 from workbench.flows.replicate import Case
 from workbench.flows.sweep import at_rate, sweep
 from workbench.flows.sweep_chart import chart, sentences, table
@@ -111,5 +111,5 @@ def test_closed_loops_and_what_cannot_be_served_are_refused(scenario: Path) -> N
     with pytest.raises(UsageError, match="closed arrivals have no rate"):
         sweep(scenario)
     scenario.write_text(TEXT.replace('profile = "p.json"', 'profile = "p.json"\nrules = { ctx_per_slot_tok = 5 }'))
-    with pytest.raises(UsageError, match="can serve no request"):
+    with pytest.raises(Failure, match=r"can serve no request of the workload: \S+ needs 20 tokens of context"):
         sweep(scenario)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from workbench.config import parse
 from workbench.control.journal import Journal, first_difference
 from workbench.errors import Failure, UsageError
 from workbench.flows.sim import run_scenario, unstable
+from workbench.metrics import summarise
 from workbench.profile.locate import profile_path
 from workbench.profile.model import Linear
 from workbench.profile.profile import Profile, write
@@ -103,7 +105,54 @@ def test_overload_is_named_and_ends_at_the_horizon(scenario: Path, tmp_path: Pat
     assert found["sim"]["warning"].startswith("unstable: arrival rate ")
     assert found["sim"]["duration_s"] == 1.0
     assert found["outcomes"]["unfinished"] > 0
-    assert sum(found["outcomes"].values()) == found["requests"] == 395
+    assert sum(found["outcomes"].values()) == found["requests"] == found["runs"][0]["arrived"] - 5
+    assert found["requests"] + found["warmup"] + found["not_arrived"] == 400
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_requests_that_never_arrived_count_in_no_metric(scenario: Path, tmp_path: Path, closed: bool) -> None:
+    """What is due after the horizon is no error and no missed promise; what is inside at the horizon is."""
+    text = SMALL.replace("requests = 40", "requests = 400").replace("rate_per_s = 100.0", "rate_per_s = 5.0")
+    if closed:
+        text = "concurrency = 1\n" + text.replace('{ kind = "poisson", rate_per_s = 5.0 }', '{ kind = "closed" }')
+    scenario.write_text("horizon_s = 4.0\n" + text)
+    run = run_scenario(scenario, tmp_path / "out", seed=3)["runs"][0]
+    log = read(tmp_path / "out/seed-3.parquet")
+    came = [row for row in log.rows() if row.sent_ns is not None]
+    assert len(log) == 400 > run["not_arrived"] == 400 - len(came) > 300
+    counted = [row for row in came if not row.warmup]
+    failed = sum(row.outcome != "ok" for row in counted) / len(counted)
+    assert run["metrics"]["error_frac"]["value"]["simulated"] == pytest.approx(failed)
+    assert failed < 0.2
+    met = sum(row.outcome == "ok" and (row.first_token_ns or 0) - (row.sent_ns or 0) <= 10**8 for row in counted)
+    assert run["metrics"]["slo_attainment_frac"]["value"]["simulated"] == pytest.approx(met / len(counted))
+    assert summarise(replace(log, provenance=replace(log.provenance, world="real")))["not_arrived"] == 0
+
+
+def test_what_is_rejected_loads_nothing(scenario: Path, tmp_path: Path) -> None:
+    """Half of the requests can never be served: twice the saturation rate in all is a load of one half each."""
+    lengths = '{ kind = "lognormal", p50_tok = 100, p95_tok = 1000, max_tok = 4000 }'
+    text = SMALL.replace('{ kind = "fixed", tok = 50 }', lengths).replace("requests = 40", "requests = 400")
+    text = text.replace("replicas = 2", "replicas = 2\nrules = { ctx_per_slot_tok = 110 }")
+    scenario.write_text(text.replace("rate_per_s = 100.0", "rate_per_s = 30.0"))
+    found = run_scenario(scenario, tmp_path / "out", seed=3)
+    sim, rejected = found["sim"], found["runs"][0]["rejected"]["requests"]
+    assert 150 < rejected < 250
+    share = 1 - rejected / 400
+    assert sim["servable_rate_rps"] == pytest.approx(sim["arrival_rate_rps"] * share, rel=0.05)
+    assert sim["load_frac"] == pytest.approx(sim["servable_rate_rps"] / sim["saturation_rps"])
+    peak = sim["saturation_rps"]
+    scenario.write_text(text.replace("rate_per_s = 100.0", f"rate_per_s = {1.4 * peak}"))
+    found = run_scenario(scenario, tmp_path / "crowd", seed=3)
+    assert found["sim"]["arrival_rate_rps"] > peak
+    assert found["sim"]["warning"] is None
+
+
+def test_a_fleet_that_can_serve_nothing_fails_with_the_reason(scenario: Path, tmp_path: Path) -> None:
+    scenario.write_text(SMALL.replace("replicas = 2", "replicas = 2\nrules = { ctx_per_slot_tok = 30 }"))
+    with pytest.raises(Failure, match=r"s.toml: its replicas can serve no request .* needs 60 tokens of context"):
+        run_scenario(scenario, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_unstable_says_by_how_much() -> None:
@@ -131,6 +180,8 @@ def test_a_closed_loop_from_a_file(scenario: Path, tmp_path: Path) -> None:
         ("window = 2", "window = 0", "policies.window"),
         ("replicas = 2", "replicas = 0", "fleet.replicas"),
         ("price_usd_per_hour = 1.0", "price_usd_per_hour = -1.0", "fleet.price_usd_per_hour"),
+        ("price_usd_per_hour = 1.0", "price_usd_per_hour = 0.0", "a price is above 0; without a price leave the key"),
+        ("price_usd_per_hour = 1.0", "price_usd_per_hour = 700.0", "700.0 means 'not offered'"),
         ("rate_per_s = 100.0", "rate_per_s = -1.0", "rate_per_s"),
         ("requests = 40", "requests = 0", "requests"),
         ("seeds = [3, 4]", "seeds = [3, 3]", "the same seed twice"),

@@ -10,13 +10,13 @@ import numpy as np
 
 from sims.overheads import Overheads
 from sims.result import SimResult
-from sims.rules import Rules, VllmRules
+from sims.rules import Rules, VllmRules, simulation_only
 from sims.run import simulate
-from sims.saturation import arrival_rps, saturation_rps
+from sims.saturation import arrival_rps, refusals, saturation_rps, servable
 from sims.scenario import Scenario, rules_for
 from workbench.config import parse, read_text
 from workbench.errors import Failure
-from workbench.metrics import summarise, values
+from workbench.metrics import arrived, summarise, values
 from workbench.profile import profile as profiles
 from workbench.profile.locate import profile_path
 from workbench.profile.profile import Profile
@@ -67,6 +67,32 @@ class Case:
     def saturation_rps(self, schedule: Sequence[Planned]) -> float | None:
         return saturation_rps(schedule, self.profile, self.rules, replicas=self.scenario.fleet.replicas)
 
+    def servable(self, schedule: Sequence[Planned]) -> Sequence[Planned]:
+        """What loads the fleet."""
+        return servable(schedule, self.profile, self.rules)
+
+    def refuse_unservable(self, schedule: Sequence[Planned]) -> None:
+        """Raises Failure, with the first request's reason, where the fleet can serve none of them."""
+        if schedule and not self.servable(schedule):
+            why = refusals(self.profile, self.rules)(schedule[0])
+            raise Failure(f"{self.name}: its replicas can serve no request of the workload: {schedule[0].request_id} "
+                          f"{why}; see fleet.rules")
+
+    def simulation_only(self, schedule: Sequence[Planned]) -> list[str]:
+        """The options in use that no engine here is run with; and whether one of them changes nothing."""
+        found = list(simulation_only(self.rules))
+        if len({item.priority for item in schedule}) < 2:
+            found = [f"{text} (every request has the same priority: the order is that of arrival)"
+                     if text.endswith("order=priority") else text for text in found]
+        return found
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        """What the times come from: a comparison over two of these compares more than policies."""
+        subject = self.profile.subject
+        return {"source": self.profile.source, "model": subject.model, "quant": subject.quant, "gpu": subject.gpu,
+                "parallel": str(self.profile.parallel)}
+
     def simulate(self, schedule: Sequence[Planned], seed: int, **more: Any) -> tuple[SimResult, RangeWatch]:
         """One run; `more` goes to `simulate`."""
         fleet, policies = self.scenario.fleet, self.scenario.policies
@@ -104,8 +130,8 @@ class Replication:
 
     seed: int
     figures: Mapping[str, Mapping[str, float | None]]
-    outcomes: Mapping[str, int]
-    load_frac: float | None
+    outcomes: Mapping[str, int]  # of all requests that arrived, warm-up included
+    load_frac: float | None  # rate of the servable requests over saturation
     preemptions: int
     iterations: int
     outside_range: int  # iterations that the profile was asked for beyond what was measured
@@ -124,13 +150,13 @@ def replicate(task: Task) -> Replication:
     """Simulate one seed and keep its figures, per tier and over all."""
     case, schedule = task.case, task.case.draw(task.seed)
     result, watch = case.simulate(schedule, task.seed, keep_journal=False)
-    rate = arrival_rps(schedule)
+    rate = arrival_rps(case.servable(schedule))
     load = rate / task.saturation if rate is not None and task.saturation else None
     cost = cost_usd(result)
     figures = {tier: flat(item) for tier, item in by_tier(result.log, case.scenario).items()}
     figures[EVERY_TIER] |= {"cost_usd.value": cost} if cost is not None else {}
     return Replication(
-        task.seed, figures, result.log.outcomes(), load, result.preemptions, sum(result.iterations),
+        task.seed, figures, arrived(result.log).outcomes(), load, result.preemptions, sum(result.iterations),
         sum(watch.outside.values()) if case.profile.ranges.regions else 0,
     )
 
@@ -139,7 +165,7 @@ def by_tier(log: RunLog, scenario: Scenario) -> dict[str, dict[str, Any]]:
     """Summaries: over all, and of each tier where there is more than one."""
     found = {EVERY_TIER: summarise(log, scenario.slo_by_tier)}
     tiers = log.text("tier")
-    names = sorted(set(tiers.tolist()))
+    names = sorted(set(arrived(log).text("tier").tolist()))
     if len(names) > 1:
         for name in names:
             mine = log.where(np.asarray(tiers == name, dtype=bool))

@@ -13,6 +13,7 @@ from workbench.errors import Failure
 from workbench.files import write_json, write_text
 from workbench.flows.executor import OnDone, Where, run
 from workbench.flows.replicate import EVERY_TIER, Case, Task, by_tier, cost_usd, warmup_found
+from workbench.metrics import arrived
 from workbench.profile import profile as profiles
 from workbench.runlog.table import RunLog, write
 from workbench.stats.intervals import t_interval
@@ -43,8 +44,9 @@ def run_scenario(
     paths.refuse_used(folder)
     seeds = case.scenario.replicated(replications) if seed is None else (seed,)
     schedule = case.draw(seeds[0])
+    case.refuse_unservable(schedule)
     peak = case.saturation_rps(schedule)
-    warning = unstable(arrival_rps(schedule), peak)
+    warning = unstable(arrival_rps(case.servable(schedule)), peak)
     if warning is not None and on_note is not None:
         on_note(warning)
     found = run(run_seed, [Task(case, number, peak) for number in seeds], where, on_done)
@@ -67,12 +69,12 @@ def run_seed(task: Task) -> SeedRun:
         "gpu": f"{fleet.gpus} per replica" if fleet.gpus else "",
     })
     tiers = by_tier(result.log, case.scenario)
-    rate, peak = arrival_rps(schedule), task.saturation
+    rate, loading, peak = arrival_rps(schedule), arrival_rps(case.servable(schedule)), task.saturation
     summary = tiers.pop(EVERY_TIER) | {
-        "seed": task.seed, "arrived": len(schedule), "rejected": _rejected(result.log),
+        "seed": task.seed, "arrived": len(arrived(result.log)), "rejected": _rejected(result.log),
         "sim": result.facts | {
-            "arrival_rate_rps": rate, "saturation_rps": peak,
-            "load_frac": rate / peak if rate is not None and peak else None, "warning": unstable(rate, peak),
+            "arrival_rate_rps": rate, "servable_rate_rps": loading, "saturation_rps": peak,
+            "load_frac": loading / peak if loading is not None and peak else None, "warning": unstable(loading, peak),
             "outside_profile_range": {"asked": watch.asked, "outside": dict(watch.outside)},
             "warmup_found": warmup_found(result.log), "cost_usd": cost_usd(result),
         },
@@ -113,7 +115,9 @@ def _together(case: Case, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "basis": {"profile_source": profile.source, "profile_sha256": profile.sha256,
                   "profile_states_range": bool(profile.ranges.regions)},
         "seeds": [item["seed"] for item in found], "requests": sum(item["requests"] for item in found),
-        "warmup": sum(item["warmup"] for item in found), "outcomes": outcomes,
+        "warmup": sum(item["warmup"] for item in found),
+        "not_arrived": sum(item["not_arrived"] for item in found), "outcomes": outcomes,
+        "simulation_only": case.simulation_only(case.draw(first["seed"])),
         "metrics": {name: _over_seeds(name, [item["metrics"][name] for item in found]) for name in first["metrics"]},
         "sim": first["sim"], "runs": [{k: v for k, v in item.items() if k != "provenance"} for item in found],
         "provenance": first["provenance"],

@@ -28,7 +28,7 @@ ATTAINED, BENT = "slo_attainment_frac.value", "ttft_s.mean"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One arrival rate and its replications."""
+    """One arrival rate and its replications; the load is that of the servable requests."""
 
     load_frac: float
     rate_rps: float
@@ -73,20 +73,25 @@ def sweep(
     if case.scenario.concurrency is not None:
         raise UsageError(f"{path.name}: closed arrivals have no rate to sweep; give poisson, gamma, fixed or a trace")
     refuse_copies(case, path.name)
-    peak = case.saturation_rps(case.draw(case.scenario.seeds[0]))
+    schedule = case.draw(case.scenario.seeds[0])
+    case.refuse_unservable(schedule)
+    share = len(case.servable(schedule)) / len(schedule)
+    peak = case.saturation_rps(schedule)
     if peak is None:
-        raise UsageError(f"{path.name}: its replicas can serve no request of the workload; see fleet.rules")
-    grid = sorted(set(rates)) or [load * peak for load in sorted(set(loads or LOADS))]
+        raise UsageError(f"{path.name}: no time passes between its requests' ends, so there is no saturation rate")
+    grid = sorted(set(rates)) or [load * peak / share for load in sorted(set(loads or LOADS))]
     seeds = case.scenario.replicated(replications)
     cases = [replace(case, scenario=at_rate(case.scenario, rate)) for rate in grid]
     done = run(replicate, [Task(one, seed, peak) for one in cases for seed in seeds], where, on_done)
     points = [
-        Point(rate / peak, rate, tuple(done[i * len(seeds) : (i + 1) * len(seeds)])) for i, rate in enumerate(grid)
+        Point(rate * share / peak, rate, tuple(done[i * len(seeds) : (i + 1) * len(seeds)]))
+        for i, rate in enumerate(grid)
     ]
     return {
         "kind": KIND, "schema": SCHEMA, "origin": "simulated", "title": case.scenario.title, "file": path.name,
         "profile_source": case.profile.source, "profile_sha256": case.profile.sha256,
         "replicas": case.scenario.fleet.replicas, "seeds": list(seeds), "saturation_rps": peak,
+        "servable_frac": share, "simulation_only": case.simulation_only(schedule),
         "slo": {tier: item.model_dump(exclude_none=True) for tier, item in case.scenario.slo.items()},
         "points": [point.as_dict() for point in points],
         "knee": {"slo": slo_knee(points, target_frac, bool(case.scenario.slo)), "bend": bend_knee(points)},
