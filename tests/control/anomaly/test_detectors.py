@@ -16,7 +16,9 @@ from workbench.control.anomaly.protocol import Alarm, Detector
 from workbench.control.anomaly.score import Score, score
 from workbench.control.anomaly.seasonal import SeasonalNaive
 
-VALUES = st.lists(st.integers(-50, 50), max_size=80)
+# some stay for a while
+VALUES = st.lists(st.tuples(st.integers(-50, 50), st.integers(1, 6)), min_size=4, max_size=30).map(
+    lambda runs: [value for value, times in runs for _ in range(times)])
 
 
 def alarms(detector: Detector, values: list[int]) -> list[tuple[int, str]]:

@@ -146,7 +146,8 @@ def test_panic_answers_a_burst_at_once_and_never_scales_in() -> None:
 def test_a_season_known_is_served_before_it_begins() -> None:
     season = [10] * 12 + [80] * 8
     later = slice(3 * len(season), None)
-    ahead = fleet(SCALERS["predictive"](), season * 6)[later]
+    forecasting = predictive_seasonal(20 * STEP_NS, STEP_NS, SLOTS, STEP_NS, 10 * STEP_NS, 2 * STEP_NS)
+    ahead = fleet(Steady(forecasting, in_ns=2 * STEP_NS), season * 6)[later]
     behind = fleet(Steady(QueueBased(SLOTS, STEP_NS, 10 * STEP_NS), in_ns=2 * STEP_NS), season * 6)[later]
     assert sum(now.waiting for now in ahead) == 0 < sum(now.waiting for now in behind)
 

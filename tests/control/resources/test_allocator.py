@@ -10,9 +10,9 @@ from workbench.control.resources.holding import Eviction, Grant, Holding, Refusa
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 9), st.sampled_from(["reserve", "reserve", "grow", "release", "time"]), st.sampled_from("abc"),
-        st.integers(1, 12), st.integers(0, 2), st.integers(0, 99),
+        st.integers(1, 6), st.integers(0, 2), st.integers(0, 99),
     ),
-    max_size=60,
+    min_size=15, max_size=60,
 )
 
 
@@ -37,7 +37,7 @@ def check_victims(
         del held[gone.id]
 
 
-@given(steps=STEPS, capacity=st.integers(10, 30), over=st.integers(0, PPM), a=st.integers(0, 6), b=st.integers(0, 4))
+@given(steps=STEPS, capacity=st.integers(8, 14), over=st.integers(0, PPM), a=st.integers(0, 5), b=st.integers(0, 3))
 def test_conservation_guarantees_and_order_of_eviction_at_every_event(
     steps: list[tuple[int, str, str, int, int, int]], capacity: int, over: int, a: int, b: int
 ) -> None:

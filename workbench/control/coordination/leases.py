@@ -4,7 +4,6 @@ Sources: Gray & Cheriton, Leases, SOSP 1989; Burrows, The Chubby Lock Service, O
 do distributed locking, 2016.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from workbench.control.clock import Clock
@@ -90,25 +89,34 @@ class Fence:
         return self._highest.get(name, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLease:
-    """What the holder believes, on its own clock: counted from when it asked, less what its clock may drift.
+class Holder:
+    """What one node believes of one lease, on its own clock: counted from when it asked, less what its clock may drift.
 
-    While no clock drifts by more than `drift_ppm` against the coordinator's, at most one believes to hold a name at any
-    time. If one does drift more, the fence still refuses what it writes after its successor wrote.
+    While no clock drifts by more than `drift_ppm` against the true time, at most one believes to hold a name. If one
+    does drift more, the fence still refuses what it writes after its successor wrote.
     """
 
-    name: str
-    token: int
-    until_ns: int
-
-    @classmethod
-    def granted(cls, lease: Lease, asked_ns: int, drift_ppm: int) -> "HeldLease":
-        """`asked_ns`: the holder's clock when it sent the ask (not when the answer came)."""
+    def __init__(self, drift_ppm: int = 1_000) -> None:
         if not 0 <= drift_ppm < PPM:
             raise ValueError(f"drift_ppm: {drift_ppm} is not from 0 to below {PPM}")
-        # the holder's clock may run slow: by its reading less time has passed than by the coordinator's
-        return cls(lease.name, lease.token, asked_ns + lease.ttl_ns * (PPM - drift_ppm) // (PPM + drift_ppm))
+        self.drift_ppm = drift_ppm
+        self._token = self._until_ns = self._given_up = 0
 
-    def believes(self, now_ns: int) -> bool:
-        return now_ns < self.until_ns
+    def heard(self, lease: Lease, asked_ns: int) -> None:
+        """An answer, late perhaps, or for the second time. `asked_ns`: this node's clock when it asked for it."""
+        if lease.token < self._token:
+            return
+        # this clock may run slow and the coordinator's fast
+        until_ns = asked_ns + lease.ttl_ns * (PPM - self.drift_ppm) // (PPM + self.drift_ppm)
+        self._until_ns = until_ns if lease.token > self._token else max(self._until_ns, until_ns)
+        self._token = lease.token
+
+    def holds(self, now_ns: int) -> int | None:
+        """The token to write with; None: it may have ended, so stop."""
+        return self._token if self._given_up < self._token and now_ns < self._until_ns else None
+
+    def give_up(self) -> int:
+        """Not believed any more, whatever is still heard of it. The token to release; 0: there was none."""
+        given_up = self._token if self._token > self._given_up else 0
+        self._given_up = self._token
+        return given_up
