@@ -17,7 +17,21 @@ from dataclasses import asdict
 from itertools import count
 from random import Random
 
+from workbench.control.anomaly.burn import BurnRate
+from workbench.control.anomaly.change import Cusum, PageHinkley
+from workbench.control.anomaly.protocol import Detector
+from workbench.control.anomaly.seasonal import SeasonalNaive
+from workbench.control.auth.api_keys import ApiKeys
+from workbench.control.auth.manager import UserManager
+from workbench.control.auth.quotas import Quotas
 from workbench.control.cache import CacheKey, Eviction, Hit, Lfu, Lru, ResponseCache, TinyLfu
+from workbench.control.capacity.concurrency import Concurrency
+from workbench.control.capacity.predictive import predictive_seasonal
+from workbench.control.capacity.protocol import Autoscaler, Observed
+from workbench.control.capacity.queue import QueueBased
+from workbench.control.capacity.steady import Steady
+from workbench.control.capacity.target import TargetTracking
+from workbench.control.coordination.leases import Leases
 from workbench.control.hybrid.browser_models import BrowserModel, BrowserModelRegistry, Device
 from workbench.control.hybrid.router import Ask, HybridRouter, ServerState
 from workbench.control.limits import (
@@ -36,6 +50,7 @@ from workbench.control.models.canary import Canary
 from workbench.control.models.registry import ModelRegistry, Version
 from workbench.control.queueing.manager import QueueManager
 from workbench.control.request import Waiting
+from workbench.control.resources.allocator import Allocator
 from workbench.control.routing.affine import PrefixAffine, SessionAffine
 from workbench.control.routing.breaker import CircuitBreaker
 from workbench.control.routing.hedging import Hedging
@@ -222,6 +237,39 @@ def placing() -> Policy:
     return step
 
 
+def knowing() -> Policy:
+    """Key, scope and quota of one of 1,000 users."""
+    book = ApiKeys(bytes(32))
+    issued = [book.issue(0, f"k{i}", "s" * 32, key, "acme", ["chat"]) for i, key in enumerate(KEYS)]
+    users, secret = UserManager([book], quotas=Quotas(PER_NS, default=10)), dict(zip(KEYS, issued, strict=True))
+    return lambda now_ns, key, amount: users.authorise(now_ns, secret[key], "chat")  # noqa: ARG005
+
+
+def allocating() -> Policy:
+    """One reservation, or one release; a tenth of the pool is guaranteed."""
+    pool, numbers = Allocator(1_000, guarantees={"tenant-1": 100}), count()
+
+    def turn(now_ns: int, key: str, amount: int) -> object:
+        number = next(numbers)
+        if number % 2:
+            return pool.release(now_ns, f"r{number - 1}")
+        return pool.reserve(now_ns, f"r{number}", key, amount)
+
+    return turn
+
+
+def scaling(autoscaler: Autoscaler) -> Policy:
+    """One look at a fleet of four."""
+    steady = Steady(autoscaler)
+    return lambda now_ns, key, amount: steady.decide(  # noqa: ARG005
+        now_ns, Observed(4, 1, 20 + amount, 3, 10, 3_000_000))
+
+
+def watching(detector: Detector) -> Policy:
+    """One value."""
+    return lambda now_ns, key, amount: detector.update(now_ns, len(key) + amount)
+
+
 POLICIES: dict[str, Callable[[], Policy]] = {
     "limits.gcra": lambda: one(Gcra(10, PER_NS)),
     "limits.fixed_window": lambda: one(FixedWindow(10, PER_NS)),
@@ -256,6 +304,19 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "models.resolve_and_best": choosing,
     "models.canary": gating,
     "hybrid.decide": placing,
+    "auth.authorise": knowing,
+    "resources.allocator": allocating,
+    "coordination.leases": lambda: (lambda leases: lambda now_ns, key, _: leases.acquire(now_ns, key, "n"))(
+        Leases(PER_NS)),
+    "capacity.target": lambda: scaling(TargetTracking()),
+    "capacity.queue": lambda: scaling(QueueBased(10, PER_NS, PER_NS)),
+    "capacity.concurrency": lambda: scaling(Concurrency(10, PER_NS)),
+    "capacity.predictive": lambda: scaling(predictive_seasonal(100 * PER_NS, PER_NS, 10, PER_NS, PER_NS, PER_NS)),
+    "anomaly.burn_rate": lambda: (lambda burn: lambda now_ns, _, amount: burn.update(now_ns, 0, amount))(
+        BurnRate(999_000)),
+    "anomaly.cusum": lambda: watching(Cusum()),
+    "anomaly.page_hinkley": lambda: watching(PageHinkley(10**6)),
+    "anomaly.seasonal": lambda: watching(SeasonalNaive(48)),
 }
 
 

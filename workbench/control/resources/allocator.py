@@ -64,7 +64,7 @@ class Allocator(Clock):
         self._held[holding_id] = holding
         self._victims.add(holding, self._held)
         self.books.open(now_ns, holding)
-        return Grant(evicted + self._use(now_ns, holding, used))
+        return Grant(evicted + self._use(now_ns, holding, used) if used else evicted)
 
     def grow(self, now_ns: int, holding_id: str, used: int) -> tuple[Eviction, ...]:
         """So much it uses now, also more than it reserved; less than before is fine too. Says who had to go."""

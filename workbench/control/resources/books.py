@@ -43,7 +43,7 @@ class Books:
     def _move(self, now_ns: int, tenant: str, reserved: int, used: int, count: int) -> None:
         self.reserved += reserved
         self.used += used
-        account = self.account(now_ns, tenant)
-        self._accounts[tenant] = account._replace(
-            reserved=account.reserved + reserved, used=account.used + used, holdings=account.holdings + count
+        held, uses, reserved_ns, used_ns, _, holdings = self.account(now_ns, tenant)
+        self._accounts[tenant] = Account(
+            held + reserved, uses + used, reserved_ns, used_ns, now_ns, holdings + count
         )

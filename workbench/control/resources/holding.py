@@ -51,8 +51,7 @@ class Account(NamedTuple):
     def at(self, now_ns: int) -> "Account":
         """Counted up to now."""
         span_ns = now_ns - self.until_ns
-        return self._replace(
-            reserved_ns=self.reserved_ns + self.reserved * span_ns,
-            used_ns=self.used_ns + self.used * span_ns,
-            until_ns=now_ns,
+        return Account(
+            self.reserved, self.used, self.reserved_ns + self.reserved * span_ns, self.used_ns + self.used * span_ns,
+            now_ns, self.holdings,
         )
