@@ -50,6 +50,7 @@ def test_a_real_vllm_run_comes_out_right(public_data: Path) -> None:
     assert found["cached_tok"] == 1220 * 16  # what its prompts share, found by hand in the workload
     assert found["preemptions"] == 0
     assert found["kv_blocks"]["origin"] == "derived"
+    assert found["outside_profile_range"]["frac"] == 0.0
     for key in ("running_mean", "waiting_mean", "gen_tok_per_s"):
         assert abs(found["timeseries"][key]["rel_error_frac"]) < 0.02, key
 
@@ -197,7 +198,7 @@ def test_a_users_own_log_needs_no_folder(tmp_path: Path) -> None:
 def test_the_clocks_of_client_and_engine_are_brought_together(tmp_path: Path) -> None:
     bench, _ = invented(tmp_path, moe=False, n=6)
     served, left_out = read_requests(bench / "vllm" / "requests.jsonl")
-    assert left_out == 0
+    assert left_out == []
     assert served[-1].request_id == "bench-0"
     assert all(math.isclose(item.sent_s, item.queued_s - 0.001 * (int(item.request_id[6:]) % 3), abs_tol=1e-5)
                for item in served)
@@ -224,6 +225,7 @@ def staged(bench: Path, _: Path) -> None:
     (edited(lambda row: row.update(first_token_ts=1.0)), "line 3: queued_ts, first_token_ts and last_token_ts are not"),
     (edited(lambda row: row.update(input_toks=0)), "line 3: input_toks is 0; it must be a whole number"),
     (edited(lambda row: row.update(queued_ts="soon")), "line 3: queued_ts is 'soon'; it must be a time in seconds"),
+    (edited(lambda row: row.update(request_id="bench-39")), "line 3: request_id 'bench-39' is that of line 1 too"),
     (edited(lambda row: row.update(input_toks=41)), "it is another workload"),
     (lambda bench, workload: (bench / "vllm" / "requests.jsonl").write_text("{\n"), "line 1: not valid JSON"),
     (lambda bench, workload: workload.write_text(""), "0 requests, but 40 were measured"),
@@ -247,11 +249,15 @@ def test_requests_without_their_times_are_counted_and_left_out(tmp_path: Path) -
     edited(lambda row: row.update(first_token_ts=None))(bench, workload)
     found = validate_vllm(tables(tmp_path), config(tmp_path), workload, bench, kv_blocks=500, sensitivity=False)
     assert (found["requests"], found["left_out"]) == (39, 1)
+    assert found["left_out_first"] == "line 3: it has no first_token_ts"
+    edited(lambda row: row.update(error="out of memory\nat ..."), line=1)(bench, workload)
+    _, left_out = read_requests(bench / "vllm" / "requests.jsonl")
+    assert left_out == ["line 1: its error is 'out of memory'", "line 3: it has no first_token_ts"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     bench, workload = invented(tmp_path, moe=False)
-    with pytest.raises(WorkbenchError, match="absent: no such folder; --perf"):
+    with pytest.raises(WorkbenchError, match=r"absent: no such folder \(--perf\)"):
         validate_vllm(tmp_path / "absent", config(tmp_path), workload, bench)
     with pytest.raises(WorkbenchError, match="no such run"):
         validate_vllm(tables(tmp_path), config(tmp_path), workload, tmp_path / "absent")

@@ -282,7 +282,7 @@ def test_a_damaged_row_is_one_line(tmp_path: Path, file: str, line: int, text: s
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(WorkbenchError) as error:
         load(perf, config(tmp_path))
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(f"tp1/{said}")
     assert "\n" not in str(error.value)
 
 

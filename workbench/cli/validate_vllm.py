@@ -73,9 +73,10 @@ def table_of(found: dict[str, Any]) -> Any:
         f"{escape(found['subject']['model'])} on {found['subject']['gpus']} x {escape(found['subject']['gpu'])}, "
         f"TP {limits['tp']}, {limits['ranks']} lock-step ranks, {limits['replicas']} replicas",
         f"KV blocks {blocks['value']} ({blocks['origin']}: {escape(blocks['basis'])})",
-        f"{found['requests']} requests, {found['left_out']} left out; {found['iterations']} iterations, "
+        f"{found['requests']} requests, {_left_out(found)}; {found['iterations']} iterations, "
         f"{found['preemptions']} preemptions, {found['cpu_s']:.2f} CPU seconds",
         f"link: {escape(found['link'])}; host overhead {found['host_overhead_us']:g} us a launched step",
+        _outside(found["outside_profile_range"]),
         *[escape(text) for text in found["thin"]],
     ]
     if found["timeseries"]:
@@ -84,6 +85,19 @@ def table_of(found: dict[str, Any]) -> Any:
         lines.append(", ".join(f"{label} {series[key]['measured']:.1f} measured, {series[key]['simulated']:.1f} "
                                "simulated" for key, label in shown))
     return Group(table, "", *lines, *_variants(found))
+
+
+def _left_out(found: dict[str, Any]) -> str:
+    first = found["left_out_first"]
+    return f"{found['left_out']} left out" + (f" (first: {escape(first)})" if first else "")
+
+
+def _outside(found: dict[str, Any]) -> str:
+    if not found["outside"]:
+        return "every iteration lies inside the range of the kernel tables"
+    fields = ", ".join(f"{name} {n}" for name, n in found["fields"].items())
+    return (f"{found['outside']} of {found['iterations']} iterations ({found['frac']:.1%}) lie outside the range of "
+            f"the kernel tables: {fields}")
 
 
 def _variants(found: dict[str, Any]) -> list[Any]:

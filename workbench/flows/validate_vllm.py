@@ -1,6 +1,7 @@
 """A measured vLLM run against its simulation on kernel tables that never saw it, request for request."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from workbench.flows.vllm_compare import measured as measured_of
 from workbench.flows.vllm_limits import Limits
 from workbench.flows.vllm_run import read_measured
 from workbench.flows.vllm_schedule import schedule_of
-from workbench.flows.vllm_setup import find_kv_blocks, find_link, gpu_of
+from workbench.flows.vllm_setup import check_run, find_kv_blocks, find_link, gpu_of
 from workbench.hardware.model_config import from_config
+from workbench.profile.kernels.folder import check_folder, check_model
 from workbench.profile.kernels.load import HOST_NS, load
 from workbench.profile.kernels.model import Kernels
 from workbench.profile.kernels.skew import Skew
@@ -35,10 +37,11 @@ def validate_vllm(
     ablation: bool = False,
 ) -> dict[str, Any]:
     """Read the run, simulate it, compare; raises UsageError and Failure."""
-    if not perf.is_dir():
-        raise UsageError(f"{perf}: no such folder; --perf names the one that holds tp1 (GPU/MODEL/bf16)")
     architecture = from_config(model_config)
     run = read_measured(measured, asked, moe=architecture.moe)
+    check_folder(perf, run.limits.tp)
+    check_model(perf, architecture)
+    check_run(run, architecture)
     gpu = gpu_of(run, perf.resolve().parent.parent.parent.name)
     blocks = find_kv_blocks(run, kv_blocks, architecture, perf.name.split("-")[0], gpu)
     link, link_basis = find_link(run, gpu)
@@ -58,6 +61,7 @@ def validate_vllm(
         "profile_source": profile.source, "thin": list(profile.thin), "limits": _plain(limits),
         "kv_blocks": {"value": blocks.reported, "origin": blocks.origin, "basis": blocks.basis},
         "link": link_basis, "host_overhead_us": host_ns / 1000, "requests": len(schedule), "left_out": run.left_out,
+        "left_out_first": run.left_out_first, "outside_profile_range": outside_range(result, profile),
         "metrics": compare(real, twin), "iterations": sum(result.iterations), "preemptions": result.preemptions,
         "cached_tok": _cached(result), "busy_frac": result.facts["busy_frac"], "cpu_s": cpu_s,
         "requests_per_cpu_s": len(schedule) / cpu_s if cpu_s else None,
@@ -124,6 +128,20 @@ def _kernels(profile: Profile) -> Kernels:
     if not isinstance(profile.model, Kernels):
         raise UsageError(f"a profile of kernel tables is needed, not one of kind {profile.model.kind}")
     return profile.model
+
+
+def outside_range(result: SimResult, profile: Profile) -> dict[str, Any]:
+    """How many iterations asked the tables for more than they hold, and in which field first; ranks each count."""
+    fields: Counter[str] = Counter()
+    outside = 0
+    trace = result.trace or ()
+    for _, iteration in trace:
+        found = {what[0] for batch in iteration.batches or (iteration.batch,)
+                 if (batch.prefills or batch.decode_n) and (what := profile.ranges.outside(batch)) is not None}
+        outside += bool(found)
+        fields.update(found)
+    return {"iterations": len(trace), "outside": outside, "frac": outside / len(trace) if trace else 0.0,
+            "fields": dict(sorted(fields.items()))}
 
 
 def _cached(result: SimResult) -> int:

@@ -37,6 +37,7 @@ class Measured:
     config: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     timeseries: Path | None = None
+    left_out_first: str | None = None  # line and reason of the first that is left out
 
 
 def read_measured(path: Path, asked: Mapping[str, Any] | None = None, *, moe: bool = False) -> Measured:
@@ -53,21 +54,27 @@ def read_measured(path: Path, asked: Mapping[str, Any] | None = None, *, moe: bo
     config = _object(folder / "config.json")
     served, left_out = read_requests(requests)
     timeseries = inner / "timeseries.csv"
-    return Measured(served, left_out, read_limits(config, meta, asked or {}, moe=moe), config, meta,
-                    timeseries if timeseries.is_file() else None)
+    return Measured(served, len(left_out), read_limits(config, meta, asked or {}, moe=moe), config, meta,
+                    timeseries if timeseries.is_file() else None, next(iter(left_out), None))
 
 
-def read_requests(path: Path) -> tuple[tuple[Served, ...], int]:
-    """The requests that ended well, and how many others there were.
+def read_requests(path: Path) -> tuple[tuple[Served, ...], list[str]]:
+    """The requests that ended well, and of each other one its line and why it is left out. An id counts once.
 
     `queued_ts`, `first_token_ts` and `last_token_ts` are one clock, `arrival_time` may be another: the fastest
     hand-over shows by how much they differ. Without `queued_ts` a request counts from its `arrival_time`.
     """
     rows: list[tuple[str, int, int, float | None, float, float, float | None]] = []
-    left_out = 0
+    left_out: list[str] = []
+    lines: dict[str, int] = {}
     for number, row in json_lines(path):
-        if row.get("first_token_ts") is None or row.get("last_token_ts") is None or row.get("error"):
-            left_out += 1
+        name = str(row.get("request_id", number))
+        if row.get("request_id") is not None and lines.setdefault(name, number) != number:
+            raise Failure(f"{path.name}: line {number}: request_id {name!r} is that of line {lines[name]} too; "
+                          "each request has one line")
+        why = _unusable(row)
+        if why:
+            left_out.append(f"line {number}: {why}")
             continue
         first_s, last_s = _seconds(path, number, row, "first_token_ts"), _seconds(path, number, row, "last_token_ts")
         queued = None if row.get("queued_ts") is None else _seconds(path, number, row, "queued_ts")
@@ -76,10 +83,11 @@ def read_requests(path: Path) -> tuple[tuple[Served, ...], int]:
         if start is None or not start <= first_s <= last_s or last_s - start > LATEST_S:
             raise Failure(f"{path.name}: line {number}: queued_ts, first_token_ts and last_token_ts are not in order; "
                           "they must be seconds on one clock")
-        rows.append((str(row.get("request_id", number)), whole(path, number, row, "input_toks"),
+        rows.append((name, whole(path, number, row, "input_toks"),
                      whole(path, number, row, "output_toks"), queued, first_s, last_s, sent))
     if not rows:
-        raise Failure(f"{path.name}: no request of it has its times; there is nothing to compare")
+        why = f" ({left_out[0]})" if left_out else ""
+        raise Failure(f"{path.name}: no request of it has its times{why}; there is nothing to compare")
     offsets = [queued - sent for *_, queued, _, _, sent in rows if queued is not None and sent is not None]
     usable = len(offsets) == len(rows) and max(offsets) - min(offsets) <= LATEST_S
     offset_s = min(offsets) if usable else 0.0
@@ -89,6 +97,12 @@ def read_requests(path: Path) -> tuple[tuple[Served, ...], int]:
         for name, inputs, outputs, queued, first, last, sent in rows
     ]
     return tuple(found), left_out
+
+
+def _unusable(row: Mapping[str, Any]) -> str | None:
+    if row.get("error"):
+        return f"its error is {str(row['error']).splitlines()[0][:80]!r}"
+    return next((f"it has no {key}" for key in ("first_token_ts", "last_token_ts") if row.get(key) is None), None)
 
 
 def json_lines(path: Path) -> Sequence[tuple[int, dict[str, Any]]]:

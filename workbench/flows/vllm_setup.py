@@ -12,6 +12,7 @@ from workbench.hardware.accelerators import GIB
 from workbench.hardware.architecture import Architecture
 from workbench.hardware.memory import Split, block_bytes, kv_blocks, weight_bytes_per_rank
 from workbench.profile.kernels.link import Link
+from workbench.profile.kernels.same_model import contradiction
 
 UTILISATION = 0.9  # vLLM's default of gpu_memory_utilization
 NULL_BLOCKS = 1  # vLLM keeps one of its blocks for itself
@@ -90,6 +91,19 @@ def find_link(run: Measured, gpu: str) -> tuple[Link | None, str]:
     basis = (f"{'config.json' if said else 'datasheet'}: {bytes_per_s / 1e9:g} GB/s; "
              f"{'config.json' if isinstance(latency, int | float) else 'assumed'}: {latency_ns / NS_PER_S * 1e6:g} us")
     return Link(bytes_per_s=bytes_per_s, latency_ns=latency_ns), basis
+
+
+def check_run(run: Measured, architecture: Architecture) -> None:
+    """Refuses the run of another model, where that is clear from the names that meta.json and config.json state."""
+    kwargs = run.meta.get("engine_kwargs")
+    stated = [("meta.json", run.meta.get("model"))]
+    stated += [("meta.json", kwargs.get("model"))] if isinstance(kwargs, dict) else []
+    stated += [("config.json", part.get("model_name")) for part in instances(run.config)]
+    for file, name in stated:
+        why = contradiction(name, architecture) if isinstance(name, str) and name else None
+        if why:
+            raise UsageError(f"{architecture.source}: not the model of the measured run, {name} ({file}): {why}; "
+                             f"name tables and config.json of {name}")
 
 
 def gpu_of(run: Measured, perf_gpu: str) -> str:

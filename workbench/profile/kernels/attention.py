@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.kernels.fill import Filled, Grid, fill
-from workbench.profile.kernels.rows import rows, time_ps, whole
+from workbench.profile.kernels.rows import place, rows, time_ps, whole
 
 HOLE = -1
 AXES = ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode")
@@ -138,11 +138,11 @@ def read_attention(path: Path) -> Attention:
     for line, row in rows(path, (*AXES, "time_us")):
         cells[tuple(whole(path, line, row, axis) for axis in AXES)] = time_ps(path, line, row)
     if not cells:
-        raise Failure(f"{path.name}: it holds no row")
-    axes = [tuple(sorted({place[i] for place in cells})) for i in range(4)]
+        raise Failure(f"{place(path)}: it holds no row")
+    axes = [tuple(sorted({cell[i] for cell in cells})) for i in range(4)]
     index = [{value: i for i, value in enumerate(axis)} for axis in axes]
     grid = np.full([len(axis) for axis in axes], HOLE, dtype=np.int64)
-    for place, value in cells.items():
-        grid[tuple(index[i][place[i]] for i in range(4))] = value
+    for cell, value in cells.items():
+        grid[tuple(index[i][cell[i]] for i in range(4))] = value
     a, b, c, d = axes
     return Attention(chunk_tok=a, past_tok=b, decode_n=c, context_tok=d, ps=tuple(grid.ravel().tolist()))

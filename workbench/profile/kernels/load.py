@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # it ships no types
-
-from workbench.errors import Failure, UsageError
+from workbench.errors import UsageError
 from workbench.hardware.architecture import Architecture
 from workbench.hardware.model_config import from_config
 from workbench.profile.kernels.attention import Attention, read_attention
 from workbench.profile.kernels.curve import Curve, read_curves
+from workbench.profile.kernels.folder import check_folder, check_model, read_meta
 from workbench.profile.kernels.link import Link
 from workbench.profile.kernels.model import Kernel, Kernels
 from workbench.profile.kernels.moe import Experts, read_experts
@@ -39,8 +38,9 @@ def load(
     Raises UsageError for what does not go together, Failure for a table that is damaged.
     """
     architecture = from_config(model_config)
-    folder, meta = perf / f"tp{tp}", _meta(perf / "meta.yaml")
-    _check(perf, folder, architecture, tp, ranks, link)
+    folder, meta = check_folder(perf, tp), read_meta(perf)
+    _check(architecture, tp, ranks, link)
+    check_model(perf, architecture)
     dense = read_curves(folder / "dense.csv", "tokens")
     sequences = read_curves(folder / "per_sequence.csv", "sequences")
     _borrow(perf / "tp1", dense, sequences)
@@ -72,23 +72,7 @@ def load(
     )
 
 
-def _meta(path: Path) -> Mapping[str, Any]:
-    """What the profiler said of itself; a folder without it is read all the same."""
-    if not path.is_file():
-        return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{path.name}: not readable as YAML: {str(error).splitlines()[0]}") from error
-    return found if isinstance(found, dict) else {}
-
-
-def _check(perf: Path, folder: Path, architecture: Architecture, tp: int, ranks: int, link: Link | None) -> None:
-    if not perf.is_dir():
-        raise UsageError(f"{perf}: no such folder; name the one that holds tp1 (GPU/MODEL/bf16)")
-    if not folder.is_dir():
-        known = sorted(int(item.name[2:]) for item in perf.iterdir() if item.is_dir() and item.name[2:].isdigit())
-        raise UsageError(f"{perf.name}: no tables for tensor parallelism {tp}; it has {known or 'none at all'}")
+def _check(architecture: Architecture, tp: int, ranks: int, link: Link | None) -> None:
     if ranks > 1 and not architecture.moe:
         raise UsageError(f"{architecture.name}: {ranks} lock-step ranks share experts, and this model has none; "
                          "simulate replicas instead")

@@ -7,7 +7,7 @@ from pydantic import Field
 from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.kernels.curve import Curve
-from workbench.profile.kernels.rows import rows, time_ps, whole
+from workbench.profile.kernels.rows import place, rows, time_ps, whole
 
 
 class Experts(Settings):
@@ -62,7 +62,7 @@ def read_experts(path: Path, number: int, per_tok: int, shards: int) -> Experts:
         tokens, reached = whole(path, line, row, "tokens", 1), whole(path, line, row, "activated_experts", 1)
         found.setdefault(reached, {})[tokens] = time_ps(path, line, row)
     if not found:
-        raise Failure(f"{path.name}: it holds no row")
+        raise Failure(f"{place(path)}: it holds no row")
     curves = [Curve(at=tuple(sorted(cells)), ps=tuple(cells[x] for x in sorted(cells)))
               for _, cells in sorted(found.items())]
     return Experts(number=number, per_tok=per_tok, shards=shards, activated=tuple(sorted(found)), curves=tuple(curves))

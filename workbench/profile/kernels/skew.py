@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workbench.config import Settings
 from workbench.errors import Failure
-from workbench.profile.kernels.rows import number, rows, whole
+from workbench.profile.kernels.rows import number, place, rows, whole
 
 BEYOND = 1_000_000_000  # the upper bound of an open bucket
 UNIT = 10_000  # alpha is kept in whole ten-thousandths: what the tables state
@@ -97,6 +97,7 @@ def read_skew(path: Path, default: float | None) -> Skew:
 def _bound(path: Path, line: int, label: str) -> int:
     found = _LABEL.fullmatch(label)
     if found is None:
-        raise Failure(f"{path.name}: line {line}: bucket {label!r} is not like 'n<=8', 'sr<=15%', 'kvB<=4k' or 'kp=0'")
+        raise Failure(f"{place(path)}: line {line}: bucket {label!r} is not like 'n<=8', 'sr<=15%', 'kvB<=4k' or "
+                      "'kp=0'")
     value = int(found["value"]) * (1024 if found["unit"] == "k" else 1)
     return BEYOND if found["sign"] == ">" else value
