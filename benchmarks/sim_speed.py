@@ -3,9 +3,10 @@
     python benchmarks/sim_speed.py --requests 50000 --replicas 4 --rate-per-replica 0.5 --json
     python benchmarks/sim_speed.py --sweep
 
-A synthetic 70B-like profile (or `--profile FILE`), Poisson arrivals, lengths of Azure's 2023 conversation trace (a
-lognormal stand-in with the same means where WORKBENCH_DATA names no folder that has it), vLLM's rules: chunk 512, 128
-seats, 3,328 blocks of 16. CPU time of this process, not wall time; imports and drawing the workload do not count.
+A synthetic 70B-like profile (or `--profile FILE`) under the watch that every command puts on it, Poisson arrivals,
+lengths of Azure's 2023 conversation trace (a lognormal stand-in with the same means where WORKBENCH_DATA names no
+folder that has it), vLLM's rules: chunk 512, 128 seats, 3,328 blocks of 16. CPU time of this process, not wall time;
+imports and drawing the workload do not count.
 """
 
 import argparse
@@ -24,14 +25,14 @@ from typing import Any, Literal
 import numpy as np
 import simpy
 
-from sims.replica import IterationTime
 from sims.rules import VllmRules
 from sims.run import simulate
 from workbench.metrics import summarise
 from workbench.paths import public_data
 from workbench.profile import profile as profiles
-from workbench.profile.batch import Batch
-from workbench.profile.decode_run import FS_PER_NS, DecodeLine
+from workbench.profile.model import Linear
+from workbench.profile.profile import Profile
+from workbench.profile.ranges import Range, Ranges, RangeWatch
 from workbench.runlog.provenance import Machine
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import write
@@ -40,27 +41,15 @@ from workbench.workload import traces
 RULES = VllmRules(max_num_seqs=128, max_num_batched_tokens=512, block_tok=16, kv_blocks=3328)
 AZURE = "traces/AzureLLMInferenceTrace_conv.csv"
 PREFIX_TOK, PREFIXES = 512, 8  # with --prefix: system prompts that requests share, and how many of them
-STEP_NS, DECODE_NS, CONTEXT_NS, PROMPT_NS = 36_000_000, 50_000, 100, 370_000
+SYNTHETIC = Profile(  # 36 ms a step, 0.05 ms a decode, 0.0001 ms a context token, 0.37 ms a prompt token
+    source="roofline", model=Linear(coefficients_fs={
+        "step": 36 * 10**12, "decode_n": 5 * 10**10, "decode_ctx_sum_tok": 10**8, "prefill_tok": 37 * 10**10}),
+    ranges=Ranges(regions={"prefill": 1, "decode": 1, "mixed": 1}, bounds={
+        "prefill_tok": Range(low=1, high=512), "prefill_n": Range(low=1, high=128),
+        "prefill_past_max_tok": Range(low=1, high=32_768), "decode_n": Range(low=1, high=128),
+        "decode_ctx_sum_tok": Range(low=1, high=3328 * 16), "ubatch_n": Range(low=1, high=1)}),
+)
 SWEEP = [(n, replicas, rate) for replicas in (1, 4, 16) for n in (10_000, 50_000, 1_000_000) for rate in (0.5, 1.0)]
-
-
-class Synthetic:
-    """36 ms a step, 0.05 ms a decode, 0.0001 ms a context token, 0.37 ms a prompt token."""
-
-    uses = frozenset({"prefills", "decode_n", "decode_ctx_sum_tok"})
-
-    def iteration_ns(self, batch: Batch) -> int:
-        return self.mixed_ns(batch.prefills, batch.decode_n, batch.decode_ctx_sum_tok)
-
-    def mixed_ns(self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int, *_: int) -> int:
-        time_ns = STEP_NS + DECODE_NS * decode_n + CONTEXT_NS * ctx_sum_tok
-        for new_tok, _past_tok in prefills:
-            time_ns += PROMPT_NS * new_tok
-        return time_ns
-
-    def decode_line(self, decode_n: int, ctx_sum_tok: int, *_: int) -> DecodeLine:
-        first_ns = STEP_NS + DECODE_NS * decode_n + CONTEXT_NS * ctx_sum_tok
-        return DecodeLine(first_ns * FS_PER_NS, CONTEXT_NS * decode_n * FS_PER_NS)
 
 
 @cache
@@ -115,7 +104,7 @@ def measure(
     mode: Literal["macro", "iteration", "oracle"] = "macro", prefix: bool = False, profile: str = "synthetic",
 ) -> dict[str, Any]:
     """One case; CPU seconds of this process."""
-    timing: IterationTime = Synthetic() if profile == "synthetic" else profiles.read(Path(profile))
+    timing = RangeWatch(SYNTHETIC if profile == "synthetic" else profiles.read(Path(profile)))  # as the commands do
     schedule, named = draw(requests, rate_per_replica * replicas, seed, prefix=prefix)
     rules = replace(RULES, prefix_caching=prefix)
     simpy_ns = bare_simpy_ns()
@@ -130,8 +119,9 @@ def measure(
         end = time.process_time()
     iterations, cpu_s = sum(result.iterations), end - start
     return {
-        "mode": result.mode, "profile": profile, "lengths": named, "requests": requests, "replicas": replicas,
-        "rate_per_replica_rps": rate_per_replica, "prefix_caching": prefix, "seed": seed, "cpu_s": cpu_s,
+        "mode": result.mode, "profile": Path(profile).stem, "lengths": named, "requests": requests,
+        "replicas": replicas, "rate_per_replica_rps": rate_per_replica, "prefix_caching": prefix,
+        "seed": seed, "cpu_s": cpu_s,
         "cpu_s_simulating": simulated - start, "cpu_s_writing": written - simulated, "cpu_s_metrics": end - written,
         "requests_per_cpu_s": requests / cpu_s, "iterations": iterations,
         "iterations_per_cpu_s": iterations / cpu_s, "events_per_iteration": result.events / iterations,

@@ -8,6 +8,7 @@ from sims.overheads import Overheads
 from sims.record import NEVER, Record
 from sims.replica import Iteration, IterationTime, Replica, Request
 from sims.rules import EngineRules
+from workbench.profile.ranges import RangeWatch
 from workbench.runlog.schema import Planned
 
 Mode = Literal["macro", "iteration", "oracle"]
@@ -55,7 +56,9 @@ class Station:
         request: Callable[[Planned], Request] | None = None,
     ) -> None:
         self.clock, self.number, self.record, self.out_ns, self.ended = clock, number, record, overheads.out_ns, ended
-        self.replica = Replica(rules, timing, admit_ns=overheads.admit_ns)
+        self._watch = timing if isinstance(timing, RangeWatch) else None  # is told of an iteration when it has ended
+        asked = timing.profile if isinstance(timing, RangeWatch) else timing
+        self.replica = Replica(rules, asked, admit_ns=overheads.admit_ns)
         self.trace, self._request = trace, request or request_of
         self.current: Iteration | None = None
         self._index: dict[str, int] = {}
@@ -96,6 +99,8 @@ class Station:
         assert iteration is not None
         self._busy_ns += iteration.end_ns - iteration.start_ns
         self.iterations += 1
+        if self._watch is not None:
+            self._watch.ran(iteration.batches or (iteration.batch,))
         self.sequences += iteration.batch.decode_n + len(iteration.batch.prefills)
         self._deciding = True  # whatever is submitted by what follows belongs to the same decision
         self._ended(iteration)

@@ -114,7 +114,8 @@ class Blocks:
         begun = sum(piece.first for piece in plan.pieces)
         duration_ns = station.timing.iteration_ns(plan.batch) + station.admit_ns * begun
         end_ns = now_ns + duration_ns
-        station.mixed.append((end_ns, duration_ns, len(plan.decodes) + len(plan.pieces)))
+        batch = plan.batch
+        station.mixed.append((end_ns, duration_ns, batch.prefills, batch.decode_n, batch.decode_ctx_sum_tok))
         finished = set(batcher.complete(plan))
         station.counter += 1
         for job in plan.decodes:

@@ -9,6 +9,7 @@ are composed one at a time, those of one long prompt in one event: they use up t
 
 from array import array
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from sims.clock import Clock, Turn
@@ -25,6 +26,7 @@ from workbench.profile.decode_run import FS_PER_NS, DecodeLine
 from workbench.runlog.schema import Planned
 
 _NOT_DUE = -1
+Mixed = tuple[int, int, Sequence[tuple[int, int]], int, int]  # (end_ns, duration_ns, prompt pieces, decodes, context)
 
 
 class MacroStation:
@@ -50,7 +52,7 @@ class MacroStation:
         self.runs, self.runs_n, self.spans = array("q"), 0, array("q")
         self.iterations = self.sequences = self.preemptions = 0
         self._busy_ns = self._start_ns = 0
-        self.mixed: list[tuple[int, int, int]] = []  # decided: (end_ns, duration_ns, sequences)
+        self.mixed: list[Mixed] = []  # decided
         self._base_ns, self._k, self._due_ns = 0, 0, _NOT_DUE  # then k decode iterations from base_ns, until due_ns
         self._line: DecodeLine | Times = DecodeLine(0, 0)
         self._idle, self._cuttable, self._deciding = True, False, False
@@ -165,6 +167,8 @@ class MacroStation:
         ):
             return False
         self._busy_ns += now_ns - self._start_ns
+        if self.timing.watch is not None:
+            self.timing.watch.decoded(n, self.ctx_sum, 1)
         self.runs.extend((now_ns, line.first_fs, 0, 1))
         self.runs_n += 1
         self.iterations += 1
@@ -179,16 +183,20 @@ class MacroStation:
 
     def _commit(self, end_ns: int) -> None:
         """What was decided has happened."""
-        runs, mixed = self.runs, self.mixed
+        runs, mixed, watch = self.runs, self.mixed, self.timing.watch
         if mixed:
-            for end, duration_ns, sequences in mixed:
+            for end, duration_ns, pieces, decodes, ctx_sum in mixed:
                 runs.extend((end, duration_ns * FS_PER_NS, 0, 1))
-                self.sequences += sequences
+                self.sequences += decodes + len(pieces)
+                if watch is not None:
+                    watch.computed(pieces, decodes, ctx_sum)
             self.iterations += len(mixed)
             self.runs_n += len(mixed)
         k, line, n = self._k, self._line, len(self.heap)
         if not k:
             return
+        if watch is not None:
+            watch.decoded(n, self.ctx_sum, k)
         if isinstance(line, DecodeLine):
             runs.extend((end_ns, line.first_fs, line.rise_fs, k))
             self.runs_n += 1
@@ -297,7 +305,7 @@ class MacroStation:
             if duration_ns < 1:
                 raise ValueError(f"the profile says {duration_ns} ns for {pieces}: an iteration takes at least 1 ns")
             end_ns += duration_ns
-            self.mixed.append((end_ns, duration_ns, n + len(pieces)))
+            self.mixed.append((end_ns, duration_ns, pieces, n, self.ctx_sum))
             self.counter += 1
             self.ctx_sum += n
             for seq in done:

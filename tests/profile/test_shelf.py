@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,27 +117,37 @@ def test_a_profile_and_its_watch_tell_the_same_decode_times(name: str, n: int, c
     watch = RangeWatch(profile)
     singly = [profile.iteration_ns(Batch((), n, n * (ctx + i), ctx + i, ctx + i)) for i in range(k)]
     assert profile.decode_times_ns(n, n * ctx, ctx, ctx, k).tolist() == singly
-    line = watch.decode_line(n, n * ctx, ctx, ctx)
+    line = profile.decode_line(n, n * ctx, ctx, ctx)
     assert line is not None
     assert line.times_ns(min(k, line.steps)).tolist() == singly[:line.steps]
     assert watch.lockstep_ns((Batch((), n, n * ctx, ctx, ctx), Batch())) == singly[0]
 
 
-def test_a_watched_line_ends_where_the_range_does() -> None:
+def test_a_watch_splits_a_jump_where_the_range_ends() -> None:
     profile = Profile(
         source="measured", model=Linear(coefficients_fs={"step": 10**12}),
-        ranges=Ranges(bounds={"decode_n": Range(low=1, high=8), "decode_ctx_sum_tok": Range(low=1, high=100),
+        ranges=Ranges(bounds={"decode_n": Range(low=1, high=8), "decode_ctx_sum_tok": Range(low=80, high=100),
                               "ubatch_n": Range(low=1, high=1)}, regions={"decode": 1}),
     )
-    watch = RangeWatch(profile, strict=True)
-    line = watch.decode_line(4, 90, 30, 20)
-    assert line is not None
-    assert line.steps == 3  # 90, 94, 98; 102 is outside
-    with pytest.raises(ProfileRangeError, match="decode_ctx_sum_tok 102"):
-        watch.decode_line(4, 102, 33, 23)
     counting = RangeWatch(profile)
-    counting.decode_line(4, 102, 33, 23)
-    counting.decode_times_ns(4, 90, 30, 20, 5)
-    assert (counting.asked, dict(counting.outside)) == (2, {"decode_ctx_sum_tok": 1})
-    assert np.array_equal(counting.decode_times_ns(4, 90, 30, 20, 2), [1_000_000, 1_000_000])
+    counting.decoded(4, 74, 8)  # 74, 78 | 82, 86, 90, 94, 98 | 102
+    assert counting.report() == {
+        "iterations": 8, "outside": 3, "outside_frac": 3 / 8, "fields": {"decode_ctx_sum_tok": 3},
+        "furthest": {"decode_ctx_sum_tok": 102}}
+    strict = RangeWatch(profile, strict=True)
+    strict.decoded(4, 82, 5)
+    with pytest.raises(ProfileRangeError, match="decode_ctx_sum_tok 102"):
+        strict.decoded(4, 82, 6)
     assert decode_rows(profile, (4,), (30,))[0]["inside"] is False
+
+
+PIECES = st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 9_000)), max_size=4)
+
+
+@given(name=st.sampled_from(sorted(shipped())), pieces=PIECES, n=st.integers(0, 300), ctx=st.integers(1, 9000))
+def test_a_mixed_iteration_takes_the_same_without_its_batch(
+    name: str, pieces: list[tuple[int, int]], n: int, ctx: int
+) -> None:
+    profile = read(shipped()[name])
+    batch = Batch(tuple(pieces), n, n * ctx, ctx, ctx)
+    assert profile.mixed_ns(pieces, n, n * ctx, ctx, ctx) == profile.iteration_ns(batch)

@@ -9,6 +9,7 @@ contexts, so many iterations in a row have a closed form within a cell.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Annotated, Literal, NamedTuple
@@ -76,10 +77,16 @@ class Grid(Settings):
         return self
 
     def time_fs(self, batch: Batch) -> int:
-        time = self._prompts_fs(batch.prefills) if batch.prefills else 0
-        if batch.decode_n:
-            time += self._decode_cell(batch.decode_n, batch.decode_ctx_sum_tok)[0]
-        return time + self._rest_fs(batch)
+        return self.mixed_fs(batch.prefills, batch.decode_n, batch.decode_ctx_sum_tok, batch.draft_tok)
+
+    def mixed_fs(
+        self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int, draft_tok: int = 0
+    ) -> int:
+        """As `Linear.mixed_fs`."""
+        time = self._prompts_fs(prefills) if prefills else 0
+        if decode_n:
+            time += self._decode_cell(decode_n, ctx_sum_tok)[0]
+        return time + self._rest_fs(prefills, decode_n, draft_tok)
 
     def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
         """As `Linear.decode_line`, to the edge of the cell."""
@@ -93,12 +100,12 @@ class Grid(Settings):
     def uses(self) -> frozenset[str]:
         return frozenset({"prefills", "decode_n", "decode_ctx_sum_tok", "draft_tok"})
 
-    def _rest_fs(self, batch: Batch) -> int:
+    def _rest_fs(self, prefills: Sequence[tuple[int, int]], decode_n: int, draft_tok: int) -> int:
         """Alone, decodes need a row of logits each; with prompts or drafts, what the whole takes, if that is more."""
-        alone = self._step_fs(batch.decode_n) if batch.decode_n else 0
-        if not batch.prefills and not batch.draft_tok:
+        alone = self._step_fs(decode_n) if decode_n else 0
+        if not prefills and not draft_tok:
             return alone
-        tokens = batch.prefill_tok + batch.decode_n + batch.draft_tok
+        tokens = sum([new for new, _ in prefills]) + decode_n + draft_tok
         known = self._rest_table
         whole = known[tokens] if tokens < len(known) else self._rest.at(tokens) * FS_PER_NS
         return max(alone, whole)
@@ -168,8 +175,11 @@ class Grid(Settings):
         return tuple(Axis(self.past_tok, row, rise, run) for row, rise in
                      zip(self.prompt_attention_ns, rises, strict=True))
 
-    def _prompts_fs(self, prefills: tuple[tuple[int, int], ...]) -> int:
+    def _prompts_fs(self, prefills: Sequence[tuple[int, int]]) -> int:
         """Kernels start once for all pieces: what exceeds that start adds up."""
+        if len(prefills) == 1:
+            new, past = prefills[0]
+            return self._prompt_ns(new, past) * FS_PER_NS if new else 0
         each = [self._prompt_ns(new, past) for new, past in prefills if new]
         if len(each) < 2:
             return sum(each) * FS_PER_NS

@@ -5,7 +5,7 @@ row has an exact closed form. The one rounding is `to_ns`.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -40,11 +40,13 @@ PER: Mapping[Feature, str] = MappingProxyType({
     "prefill_attended_tok": "key position attended in prefill", "decode_n": "decoding sequence",
     "decode_ctx_sum_tok": "context token of the decodes", "draft_tok": "drafted token",
 })
+_HALF_NS = FS_PER_NS // 2
 
 
 def to_ns(time_fs: int) -> int:
     """Nearest nanosecond, halves up, and never less than 1: an iteration that takes no time would loop for ever."""
-    return max(1, (time_fs + FS_PER_NS // 2) // FS_PER_NS)
+    time_ns = (time_fs + _HALF_NS) // FS_PER_NS
+    return time_ns if time_ns > 1 else 1
 
 
 def fields_of(slopes: Mapping[Feature, int]) -> set[str]:
@@ -61,15 +63,25 @@ class Linear(Settings):
     def time_fs(self, batch: Batch) -> int:
         return sum([value * measure(batch) for value, measure in self._terms])
 
+    def mixed_fs(self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int) -> int:
+        """As `time_fs` of such a batch (one ubatch, nothing drafted), without making one."""
+        step_fs, slot_fs, tok_fs, new_fs, attended_fs = self._all_fs
+        time_fs = step_fs + slot_fs * decode_n + tok_fs * ctx_sum_tok
+        for new, past in prefills:
+            time_fs += new_fs * new
+            if attended_fs:
+                time_fs += attended_fs * (new * past + new * (new + 1) // 2)
+        return time_fs
+
     def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
         """The next iterations of `decode_n` decodes alone, their contexts adding up to `ctx_sum_tok` in the first."""
-        step_fs, slot_fs, tok_fs = self._decode_fs
+        step_fs, slot_fs, tok_fs, _, _ = self._all_fs
         return DecodeLine(step_fs + slot_fs * decode_n + tok_fs * ctx_sum_tok, tok_fs * decode_n)
 
     @cached_property
-    def _decode_fs(self) -> tuple[int, int, int]:
-        known = self.coefficients_fs
-        return known.get("step", 0), known.get("decode_n", 0), known.get("decode_ctx_sum_tok", 0)
+    def _all_fs(self) -> tuple[int, ...]:
+        names: tuple[Feature, ...] = ("step", "decode_n", "decode_ctx_sum_tok", "prefill_tok", "prefill_attended_tok")
+        return tuple(self.coefficients_fs.get(name, 0) for name in names)
 
     @cached_property
     def _terms(self) -> "Terms":
@@ -107,9 +119,19 @@ class Table(Settings):
     def time_fs(self, batch: Batch) -> int:
         return self._base_fs(batch.decode_n) + sum([value * measure(batch) for value, measure in self._terms])
 
+    def mixed_fs(self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int) -> int:
+        """As `Linear.mixed_fs`."""
+        tok_fs, new_fs, attended_fs = self._slopes
+        time_fs = self._base_fs(decode_n) + tok_fs * ctx_sum_tok
+        for new, past in prefills:
+            time_fs += new_fs * new
+            if attended_fs:
+                time_fs += attended_fs * (new * past + new * (new + 1) // 2)
+        return time_fs
+
     def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
         """As `Linear.decode_line`."""
-        tok_fs = self.slopes_fs.get("decode_ctx_sum_tok", 0)
+        tok_fs = self._slopes[0]
         return DecodeLine(self._base_fs(decode_n) + tok_fs * ctx_sum_tok, tok_fs * decode_n)
 
     def _base_fs(self, n: int) -> int:
@@ -118,6 +140,11 @@ class Table(Settings):
     @property
     def uses(self) -> frozenset[str]:
         return frozenset(fields_of(self.slopes_fs) | {"decode_n"})
+
+    @cached_property
+    def _slopes(self) -> tuple[int, int, int]:
+        known = self.slopes_fs
+        return known.get("decode_ctx_sum_tok", 0), known.get("prefill_tok", 0), known.get("prefill_attended_tok", 0)
 
     @cached_property
     def _terms(self) -> "Terms":

@@ -16,7 +16,6 @@ from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
 from workbench.profile.decode_run import DecodeLine
-from workbench.profile.kernels.model import Kernels
 from workbench.profile.model import to_ns
 from workbench.profile.models import IterationModel
 from workbench.profile.ranges import Ranges, explain
@@ -89,13 +88,23 @@ class Profile(Settings):
         by the model's rule; `RangeWatch` counts or refuses such uses."""
         return to_ns(self.model.time_fs(batch))
 
+    def mixed_ns(
+        self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0,
+        ctx_min_tok: int = 0,
+    ) -> int:
+        """As `iteration_ns` of such a batch: one ubatch, nothing drafted."""
+        model = self.model
+        if model.kind == "kernels":  # not isinstance: of pydantic's classes that alone takes longer than the formula
+            return self.iteration_ns(Batch(tuple(prefills), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok))
+        return to_ns(model.mixed_fs(prefills, decode_n, ctx_sum_tok))
+
     def check(self, batch: Batch) -> str | None:
         """Why this batch lies outside the measured range, or None."""
         return explain(self.ranges.outside(batch))
 
     def lockstep_ns(self, batches: Sequence[Batch]) -> int:
         """One iteration of ranks that run together: the slowest that has work, or what the model says of them all."""
-        if isinstance(self.model, Kernels):
+        if self.model.kind == "kernels":
             return self.model.lockstep_ns(batches)
         return max((self.iteration_ns(batch) for batch in batches if batch.prefills or batch.decode_n), default=1)
 
@@ -104,15 +113,16 @@ class Profile(Settings):
     ) -> DecodeLine | None:
         """The next iterations of this batch of decodes, while nobody joins or leaves; None where the model has no such
         formula."""
-        if isinstance(self.model, Kernels):
-            return self.model.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
-        return self.model.decode_line(decode_n, ctx_sum_tok)
+        model = self.model
+        if model.kind == "kernels":
+            return model.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
+        return model.decode_line(decode_n, ctx_sum_tok)
 
     def decode_times_ns(
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
     ) -> NDArray[np.int64]:
         """Shape (k,): as `decode_line`, evaluated; every model has it."""
-        if isinstance(self.model, Kernels):
+        if self.model.kind == "kernels":
             return self.model.decode_times_ns(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok, k)
         parts: list[NDArray[np.int64]] = []
         while k > 0:

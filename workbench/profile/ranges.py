@@ -5,14 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
-from workbench.profile.decode_run import DecodeLine
 from workbench.profile.samples import REGIONS, Region, region_of
 
 # A field's range is over the iterations that have any of it; whether "none of it" was measured is the region's matter.
@@ -24,6 +21,8 @@ MEASURES: Mapping[str, Callable[[Batch], int]] = MappingProxyType({
     "decode_ctx_sum_tok": lambda batch: batch.decode_ctx_sum_tok,
     "ubatch_n": lambda batch: batch.ubatch_n,
 })
+
+_NONE = (1, 0)  # bounds of what was never measured: nothing lies between
 
 
 class ProfileRangeError(Failure):
@@ -91,21 +90,17 @@ class Timed(Protocol):
 
     @property
     def ranges(self) -> Ranges: ...
-    @property
-    def uses(self) -> frozenset[str]: ...
     def iteration_ns(self, batch: Batch) -> int: ...
     def lockstep_ns(self, batches: Sequence[Batch]) -> int: ...
-    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int) -> DecodeLine | None: ...
-    def decode_times_ns(
-        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
-    ) -> NDArray[np.int64]: ...
 
 
 class RangeWatch:
-    """Answers as the profile does, and counts every question outside the measured range; `strict` raises instead.
+    """Answers as the profile does, and counts every iteration outside the measured range; `strict` raises instead.
 
-    A field that the model does not read is watched too: that it does not matter was only seen inside its range. Many
-    iterations asked for at once are one question; a line ends where the range does, so that none is half outside.
+    A field that the model does not read is watched too: that it does not matter was only seen inside its range. Who
+    asks for one iteration at a time is counted as it asks. A simulator that asks ahead, and then runs only a part of
+    it, asks `profile` and says what it ran: `decoded`, `computed`, `ran`. So all of them count the same iterations:
+    those that ended.
     """
 
     def __init__(self, profile: Timed, *, strict: bool = False) -> None:
@@ -113,62 +108,85 @@ class RangeWatch:
         self.asked = 0
         self.outside: Counter[str] = Counter()
         self.extreme: dict[str, int] = {}
+        ranges = profile.ranges
+        bounds = {name: (found.low, found.high) for name, found in ranges.bounds.items()}
+        low, high = bounds.get("ubatch_n", _NONE)
+        self._regions = {name for name, n in ranges.regions.items() if n and low <= 1 <= high}
+        self._decodes, self._context = bounds.get("decode_n", _NONE), bounds.get("decode_ctx_sum_tok", _NONE)
+        self._new, self._pieces = bounds.get("prefill_tok", _NONE), bounds.get("prefill_n", _NONE)
+        self._past = bounds.get("prefill_past_max_tok", _NONE)
 
     @property
     def overheads(self) -> Any:
         """The profile's: who simulates on the watch simulates on the profile."""
         return getattr(self.profile, "overheads", ())
 
-    @property
-    def uses(self) -> frozenset[str]:
-        return self.profile.uses
-
     def iteration_ns(self, batch: Batch) -> int:
-        self._look(batch)
+        self.ran((batch,))
         return self.profile.iteration_ns(batch)
 
     def lockstep_ns(self, batches: Sequence[Batch]) -> int:
-        for batch in batches:
-            if batch.prefills or batch.decode_n:
-                self._look(batch)
+        self.ran(batches)
         return self.profile.lockstep_ns(batches)
 
-    def decode_line(self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int = 0, ctx_min_tok: int = 0
-                    ) -> DecodeLine | None:
-        line = self.profile.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
-        if line is None:
-            return None
-        self._look(Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok))
-        bounds = self.profile.ranges.bounds.get("decode_ctx_sum_tok")
-        if bounds is None or not decode_n or ctx_sum_tok > bounds.high:
-            return line
-        inside = (bounds.high - ctx_sum_tok) // decode_n + 1
-        return line if inside >= line.steps else line._replace(steps=inside)
-
-    def decode_times_ns(
-        self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
-    ) -> NDArray[np.int64]:
-        self._look(Batch((), decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok))
-        return self.profile.decode_times_ns(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok, k)
-
-    def _look(self, batch: Batch) -> None:
+    def ran(self, batches: Sequence[Batch]) -> None:
+        """One iteration, of one batch or of ranks in lock step; it is outside where one of them is."""
         self.asked += 1
-        found = self.profile.ranges.outside(batch)
+        ranges = self.profile.ranges
+        looked = (ranges.outside(batch) for batch in batches if batch.prefills or batch.decode_n)
+        self._count(next((found for found in looked if found is not None), None), 1)
+
+    def computed(self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int) -> None:
+        """As `ran` of one batch with prompts in it, without making the batch where it lies inside."""
+        new = past = 0
+        for tok, before in prefills:
+            new += tok
+            if before > past:
+                past = before
+        if (
+            ("mixed" if decode_n else "prefill") in self._regions
+            and self._new[0] <= new <= self._new[1] and self._pieces[0] <= len(prefills) <= self._pieces[1]
+            and (not past or self._past[0] <= past <= self._past[1])
+            and (not decode_n or (self._decodes[0] <= decode_n <= self._decodes[1]
+                                  and self._context[0] <= ctx_sum_tok <= self._context[1]))
+        ):
+            self.asked += 1
+        else:
+            self.ran((Batch(tuple(prefills), decode_n, ctx_sum_tok),))
+
+    def decoded(self, decode_n: int, ctx_sum_tok: int, k: int) -> None:
+        """`k` iterations of decodes alone, every context one token longer each time."""
+        low, high = self._context
+        last = ctx_sum_tok + (k - 1) * decode_n
+        self.asked += k
+        if (low <= ctx_sum_tok and last <= high and self._decodes[0] <= decode_n <= self._decodes[1]
+                and "decode" in self._regions):
+            return
+        below = min(k, max(0, -(-(low - ctx_sum_tok) // decode_n)))
+        within = min(k, max(below, (high - ctx_sum_tok) // decode_n + 1))
+        for start, end in ((0, below), (below, within), (within, k)):
+            if start < end:
+                furthest = start if start < below else end - 1  # of a rising sum: below, the first; above, the last
+                batch = Batch((), decode_n, ctx_sum_tok + furthest * decode_n)
+                self._count(self.profile.ranges.outside(batch), end - start)
+
+    def _count(self, found: tuple[str, int | str, str] | None, n: int) -> None:
         if found is None:
             return
         if self.strict:
             raise ProfileRangeError(f"{explain(found)}; measure there, or allow extrapolation")
         name, value, _ = found
         label = f"region {value}" if isinstance(value, str) else name
-        self.outside[label] += 1
+        self.outside[label] += n
         if isinstance(value, int):
             self._note_extreme(name, value)
 
     def _note_extreme(self, name: str, value: int) -> None:
+        """The largest above the range; where none is above, the smallest below: in whatever order they came."""
         bounds = self.profile.ranges.bounds.get(name)
-        below = bounds is not None and value < bounds.low
+        low = bounds.low if bounds is not None else 0
         worst = self.extreme.get(name, value)
-        self.extreme[name] = min(worst, value) if below else max(worst, value)
+        self.extreme[name] = min(worst, value) if max(worst, value) < low else max(worst, value)
 
     def report(self) -> dict[str, Any]:
         """For results and summaries: how often, where, how far."""
