@@ -106,6 +106,22 @@ def test_two_stages_reach_the_width_that_was_asked(folder: Path) -> None:
     assert capped["replications"]["n"] == 5
 
 
+def test_the_second_stage_narrows_the_intervals_that_are_shown(folder: Path) -> None:
+    paths, names = [folder / "a.toml", folder / "b.toml"], ["e2e_s", "ttft_s", "tpot_s", "output_tok_per_s"]
+    found = compare(paths, effort=Effort(4, 0.2, 300), metrics=names)
+    assert found["replications"]["two_stage"]["reached"]
+    assert found["replications"]["two_stage"]["level"] == pytest.approx(1 - 0.05 / 4)
+    assert "Stein" in found["method"]["interval"]
+    first = compare(paths, effort=Effort(4), metrics=names)
+    assert "Welch" in first["method"]["interval"]
+    widest = 0.0
+    for mine, begun in zip(found["comparisons"], first["comparisons"], strict=True):
+        ends = mine["simultaneous"]
+        widest = max(widest, (ends["high"] - ends["low"]) / 2 / begun["baseline_mean"])
+        assert ends["low"] < mine["low"] < mine["high"] < ends["high"]
+    assert 0.15 < widest <= 0.2 * (1 + 1e-9)
+
+
 def test_traces_pair_only_with_themselves_and_copies_are_refused(folder: Path) -> None:
     trace = ('[workload]\ntrace = { file = "t.csv", format = "csv", %s columns = { time = "time", '
              'prompt_tok = "prompt", output_tok = "output", unit = "s" } }\n[fleet]\nprofile = "p.json"\n')

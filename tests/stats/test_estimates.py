@@ -1,4 +1,4 @@
-"""Estimates against scipy and textbooks, two-stage coverage by simulation, Holm against its definition."""
+"""Estimates against scipy and textbooks, two-stage and joint coverage by simulation, Holm against its definition."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from workbench.stats.estimate import Estimate, independent, mean_of, paired
-from workbench.stats.holm import holm
+from workbench.stats.simultaneous import each_level, simultaneous
 from workbench.stats.two_stage import estimate, needed
 
 A = np.array([10.2, 11.7, 9.9, 12.4, 10.8])
@@ -49,30 +49,79 @@ def test_without_spread_p_is_certain() -> None:
     assert independent(same, same + 1).interval().excludes_zero
 
 
-def test_holm_textbook() -> None:
-    """Four p-values 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02 (R: p.adjust(method = "holm"))."""
+def test_adjusted_p_values_textbook() -> None:
+    """R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") and "bonferroni"."""
     family = [_with_p(p) for p in (0.01, 0.04, 0.03, 0.005)]
-    found = holm(family)
-    assert [item.p_adjusted for item in found] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    found = simultaneous(family)
+    assert [item.p_holm for item in found] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [item.p for item in found] == pytest.approx([0.04, 0.16, 0.12, 0.02])
     assert [item.different for item in found] == [True, False, False, True]
-    assert holm([]) == ()
-    assert holm(family[:1])[0].interval == family[0].interval(0.95), "a family of one is an ordinary interval"
+    assert {item.level for item in found} == {1 - 0.05 / 4}
+    assert simultaneous([]) == ()
+    assert simultaneous(family[:1])[0].interval == family[0].interval(0.95), "a family of one: an ordinary interval"
 
 
 @given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=12))
-def test_holm_intervals_decide_as_its_p_values(values: list[float]) -> None:
-    for item in holm([_with_p(p) for p in values]):
-        if abs(item.p_adjusted - 0.05) > 1e-9:
-            assert item.different == (item.p_adjusted < 0.05)
+def test_intervals_decide_as_their_p_values(values: list[float]) -> None:
+    for item in simultaneous([_with_p(p) for p in values]):
+        assert item.p_holm <= item.p
+        if abs(item.p - 0.05) > 1e-9:
+            assert item.different == (item.p < 0.05)
 
 
-def test_holm_keeps_the_family_error_and_unadjusted_intervals_do_not() -> None:
+def joint_coverage(runs: int, rows: int, shared: float, seed: int) -> tuple[float, float]:
+    """(share of runs in which all intervals cover their truths, the same with each at its own step of Holm's)."""
+    rng, kept, step_down = np.random.default_rng(seed), 0, 0
+    truths = np.linspace(3.0, 50.0, rows)  # differences that nobody overlooks: there the step-down is farthest off
+    for _ in range(runs):
+        values = truths + rng.normal(0, 1, (12, rows)) + shared * rng.normal(0, 1, (12, 1))
+        family = [mean_of(values[:, i]) for i in range(rows)]
+        kept += all(item.interval.low <= t <= item.interval.high
+                    for item, t in zip(simultaneous(family), truths, strict=True))
+        ordered = sorted(range(rows), key=lambda i: family[i].p)
+        at = [family[i].interval(1 - 0.05 / (rows - rank)) for rank, i in enumerate(ordered)]
+        step_down += all(item.low <= truths[i] <= item.high for i, item in zip(ordered, at, strict=True))
+    return kept / runs, step_down / runs
+
+
+def test_the_intervals_of_a_table_hold_together_and_step_down_ones_do_not() -> None:
+    runs = 500
+    kept, step_down = joint_coverage(runs, 10, 0.0, 9)
+    band = 3 * (0.95 * 0.05 / runs) ** 0.5
+    assert kept > 0.95 - band
+    assert step_down < 0.95 - band, "the mutant: Holm's steps as intervals"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "shared"), [(3, 0.0), (10, 0.0), (10, 2.0)])
+def test_joint_coverage(rows: int, shared: float) -> None:
+    """At least 95 %, whatever luck the rows share."""
+    runs = 2000
+    kept, _ = joint_coverage(runs, rows, shared, 10)
+    assert kept > 0.95 - 3 * (0.95 * 0.05 / runs) ** 0.5
+
+
+@pytest.mark.slow
+def test_two_stage_intervals_of_a_table_hold_together() -> None:
+    """As `compare` uses both: one number of replications for all rows, the largest that one of them needs."""
+    rng, runs, first, rows, kept = np.random.default_rng(12), 2000, 8, 4, 0
+    level = each_level(rows)
+    for _ in range(runs):
+        values = 1.0 + rng.normal(0, 0.3, (600, rows)) + rng.normal(0, 0.3, (600, 1))
+        n = min(600, max(needed(values[:first, i], 0.25, level) for i in range(rows)))
+        found = simultaneous([estimate(values[:n, i], first) for i in range(rows)])
+        assert n == 600 or all(item.interval.high - item.interval.low <= 0.5 + 1e-9 for item in found)
+        kept += all(item.interval.low <= 1.0 <= item.interval.high for item in found)
+    assert kept / runs > 0.95 - 3 * (0.95 * 0.05 / runs) ** 0.5
+
+
+def test_unadjusted_intervals_call_luck_a_difference() -> None:
     rng = np.random.default_rng(3)
     runs, alone, together = 250, 0, 0
     for _ in range(runs):
         family = [mean_of(rng.normal(0, 1, 6)) for _ in range(10)]
         alone += any(item.interval().excludes_zero for item in family)
-        together += any(item.different for item in holm(family))
+        together += any(item.different for item in simultaneous(family))
     assert alone / runs > 0.3
     assert together / runs < 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
 

@@ -33,7 +33,7 @@ def command(
     """Simulate variants on the same random numbers and say which differences are more than luck.
 
     The first of SCENARIOS, with the first policies, is the baseline. Differences are paired replication by
-    replication; the intervals shown hold together (Holm), and one that leaves out zero is called a difference.
+    replication; the intervals shown hold together (Bonferroni), and one that leaves out zero is called a difference.
 
     \b
     Example:

@@ -16,7 +16,7 @@ from workbench.flows.variants import Variant, refuse_copies, variants
 from workbench.metrics import METRICS, Metric
 from workbench.stats import two_stage
 from workbench.stats.estimate import Estimate, independent, paired
-from workbench.stats.holm import Simultaneous, holm
+from workbench.stats.simultaneous import Simultaneous, each_level, simultaneous
 
 KIND, SCHEMA, LEVEL = "workbench.comparison", 1, 0.95
 FIRST_STAGE = 10
@@ -75,7 +75,8 @@ def compare(
     runs = more(0, effort.replications)
     total, stages = effort.replications, None
     if effort.half_width_frac is not None:
-        stages = _second_stage(found, runs, effort, asked if metrics else NARROWED)
+        level = each_level(len(_comparisons(found, runs, asked, None)[0]), LEVEL)
+        stages = _second_stage(found, runs, effort, asked if metrics else NARROWED, level)
         total = stages["replications"]
         if total > effort.replications:
             if on_stage is not None:
@@ -88,10 +89,18 @@ def compare(
         "kind": KIND, "schema": SCHEMA, "origin": "simulated", "level": LEVEL, "baseline": base.name,
         "variants": [_about(*item) for item in zip(found, runs, peaks, strict=True)],
         "replications": {"n": total, "seeds": list(_seeds(base, total)), "two_stage": stages},
-        "method": {"interval": "Student t over replications; paired where `paired`, else Welch",
-                   "simultaneous": f"Holm over {len(rows)} comparisons"},
+        "method": {"interval": _method(first),
+                   "simultaneous": f"Bonferroni over {len(rows)} comparisons: all intervals hold together",
+                   "verdict": "better or worse where the simultaneous interval leaves out zero"},
         "comparisons": rows, "not_compared": left_out,
     }
+
+
+def _method(first: int | None) -> str:
+    if first is None:
+        return "Student t over replications; paired where `paired`, else Welch"
+    return (f"Stein's two stages: mean over all replications, spread and degrees of freedom of the first {first}; runs "
+            "that do not pair by the differences of equally numbered ones")
 
 
 def _known(name: str) -> str:
@@ -111,9 +120,10 @@ def _seeds(base: Variant, n: int) -> tuple[int, ...]:
 
 
 def _second_stage(
-    found: Sequence[Variant], runs: Sequence[Sequence[Replication]], effort: Effort, names: Sequence[str]
+    found: Sequence[Variant], runs: Sequence[Sequence[Replication]], effort: Effort, names: Sequence[str],
+    level: float,
 ) -> dict[str, Any]:
-    """How many replications the widest of the named differences needs."""
+    """How many replications the widest of the named differences needs, for its interval at the level shown."""
     assert effort.half_width_frac is not None
     needs: dict[str, int] = {}
     for variant, mine in zip(found[1:], runs[1:], strict=True):
@@ -123,13 +133,13 @@ def _second_stage(
                 continue
             # unpaired: the difference of equally numbered replications is one of independent values all the same
             target = effort.half_width_frac * abs(float(np.mean(a)))
-            needs[f"{variant.name}: {name}"] = two_stage.needed(b - a, target, LEVEL)
+            needs[f"{variant.name}: {name}"] = two_stage.needed(b - a, target, level)
     if not needs:
         raise UsageError(f"--until-half-width: none of {', '.join(names)} is known in every replication")
     wanted = max(needs.values())
     return {
         "first": effort.replications, "half_width_frac": effort.half_width_frac, "metrics": list(names),
-        "needed": wanted, "needed_by": max(needs, key=lambda key: needs[key]),
+        "level": level, "needed": wanted, "needed_by": max(needs, key=lambda key: needs[key]),
         "replications": min(wanted, effort.most), "reached": wanted <= effort.most,
     }
 
@@ -158,7 +168,7 @@ def _comparisons(
                     "paired": variant.paired, "baseline_mean": mean, "variant_mean": float(np.mean(b)),
                     "difference": estimate.mean, "rel_difference_frac": estimate.mean / mean if mean else None,
                 }, estimate))
-    family = holm([estimate for _, estimate in kept], LEVEL)
+    family = simultaneous([estimate for _, estimate in kept], LEVEL)
     return [_row(head, estimate, item) for (head, estimate), item in zip(kept, family, strict=True)], left_out
 
 
@@ -172,7 +182,8 @@ def _row(head: dict[str, Any], estimate: Estimate, item: Simultaneous) -> dict[s
     alone, together = estimate.interval(LEVEL), item.interval
     return head | {
         "low": alone.low, "high": alone.high, "p": estimate.p, "n": estimate.n,
-        "simultaneous": {"low": together.low, "high": together.high, "level": item.level, "p": item.p_adjusted},
+        "simultaneous": {"low": together.low, "high": together.high, "level": item.level, "p": item.p,
+                         "p_holm": item.p_holm},
         "verdict": verdict(head["better"], item),
     }
 
