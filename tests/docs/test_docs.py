@@ -126,3 +126,10 @@ def test_make_targets_that_are_shown_exist() -> None:
     for page in PAGES:
         named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
         assert named <= targets, page.name
+
+
+def test_the_table_of_interfaces_names_files_that_are_there() -> None:
+    text = (TOP / "docs/control/index.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `.*? \| `(\S+\.py)` \|", text, re.MULTILINE)
+    assert len(named) >= 19
+    assert not [name for name in named if not (TOP / name).is_file()]
