@@ -212,6 +212,17 @@ def test_a_cut_csv_row_is_refused(tmp_path: Path) -> None:
         llama_bench.load(written(tmp_path, a_csv="\n".join(lines)))
 
 
+@pytest.mark.parametrize(("column", "value", "said"), [
+    ("avg_ns", "fast", "avg_ns: 'fast' is no number"), ("n_prompt", "5.5", "n_prompt: '5.5' must be a whole number"),
+    ("n_gen", "-1", "n_gen: '-1' must be a whole number"), ("samples_n", "x", "samples_n: 'x' must be a whole number"),
+])
+def test_a_bad_number_in_csv_names_line_and_column(tmp_path: Path, column: str, value: str, said: str) -> None:
+    row = {"n_prompt": "512", "n_gen": "0", "n_depth": "0", "avg_ns": "1e9", "samples_n": "5"}
+    text = "\n".join(",".join(items) for items in (row, row.values(), (row | {column: value}).values()))
+    with pytest.raises(UsageError, match=rf"a\.csv:3: {said}"):
+        llama_bench.load(written(tmp_path, a_csv=text))
+
+
 # --- Splitwise
 
 COLUMNS = "model,hardware,prompt_size,batch_size,token_size,peak_power,average_power,prompt_time,token_time,e2e_time,"

@@ -74,6 +74,10 @@ def test_ids_are_the_databases_own() -> None:
     ((MODEL, "h100"), {"parallel": Parallel(tp=2, ep=2)}, "no experts to share"),
     ((MODEL, "h100"), {"quant": "mxfp4"}, "only experts are quantised so"),
     ((LARGE, "h200"), {"parallel": Parallel(tp=8, ep=3)}, "must divide --tp x --dp = 8"),
+    ((MODEL, "h100"), {"parallel": Parallel(tp=3)}, "--tp 3: .* heads do not divide; use one of 1, 2, 4, 8"),
+    ((MODEL, "h100"), {"parallel": Parallel(pp=500)}, "--pp 500: there are [0-9]+ layers only"),
+    ((LARGE, "h200"), {"parallel": Parallel(tp=12)}, "--tp 12: 8 KV heads do not divide; use one of 1, 2, 4, 8"),
+    ((LARGE, "h200"), {"parallel": Parallel(tp=1, dp=3, ep=3)}, "--ep 3: 160 experts do not divide; try --ep 1"),
 ])
 def test_unknown_names_are_one_line(words: tuple[str, str], options: dict[str, object], part: str) -> None:
     with pytest.raises(UsageError, match=part) as caught:

@@ -68,6 +68,23 @@ def test_order_statistics_of_weighted_progressions_are_exact(
         assert [segments._gap_rank_ns(i) for i in range(len(gaps))] == sorted(gaps.tolist())
 
 
+@pytest.mark.parametrize("pause_h", [2, 3, 50])
+def test_a_pause_of_hours_is_a_gap_like_any_other(pause_h: int) -> None:
+    """Ten rows alike, of two spans: an iteration and a rising run of three, and again the same after the pause."""
+    made, end = [], 0
+    for wait_ns in (0, pause_h * 3_600 * 10**9):
+        end += wait_ns + 50
+        made.append((end, 50 * 10**6, 0, 1))
+        end += 100 + 200 + 300
+        made.append((end, 100 * 10**6, 100 * 10**6, 3))
+    pause_ns = made[2][0] - made[1][0]
+    segments = Segments(np.array(made), np.array([(row, at, at + 1) for row in range(10) for at in (0, 2)]), 10)
+    gaps = np.array([100, 200, 300, pause_ns, 100, 200, 300] * 10)
+    for q in (0.0, 0.3, 0.5, 0.8, 0.95):
+        assert segments.gap_quantile_ns(q) == np.quantile(gaps, q)
+    assert segments.stall_ns().tolist() == [pause_ns] * 10
+
+
 def test_mutant_a_span_that_is_off_by_one_is_noticed() -> None:
     log = _large().segments
     assert log is not None

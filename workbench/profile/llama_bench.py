@@ -79,7 +79,7 @@ def _single(line: Line, row: Mapping[str, str], points: Points) -> None:
     """One row of llama-bench: pp (a prompt), tg (one sequence), or pg (one after the other: kept as a check)."""
     new, made, past = (line.whole(key, 0) for key in ("n_prompt", "n_gen", "n_depth"))
     total_ns = line.positive("avg_ns")
-    n = max(1, int(row.get("samples_n", "1")))
+    n = max(1, line.whole("samples_n", 0)) if "samples_n" in row else 1
     if new and made:
         parts = PromptPoint(1, new, past, 0.0), DecodePoint(1, past + new, past + new + made, 0.0)
         points.both.append((*parts, total_ns))
@@ -145,7 +145,8 @@ def _subject(facts: Mapping[str, str], model: str, quant: str, hardware: str) ->
 def _rules(facts: Mapping[str, str], decodes: list[DecodePoint]) -> dict[str, Any]:
     """The server as it would be started in this set-up: a slot per sequence that was measured together."""
     widest = max(d.decodes for d in decodes)
-    batch, ubatch = (int(facts[key]) if facts.get(key, "").isdigit() else 512 for key in ("n_batch", "n_ubatch"))
+    given = [facts.get(key, "") for key in ("n_batch", "n_ubatch")]
+    batch, ubatch = (int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 512 for text in given)
     context = max(4096, *(d.high_tok for d in decodes))
     return {"engine": "llama.cpp", "slots": widest, "n_batch": max(batch, widest), "n_ubatch": max(1, ubatch),
             "ctx_per_slot_tok": context}

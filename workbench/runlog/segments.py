@@ -144,8 +144,8 @@ class Segments:
         """How many gaps are no longer."""
         edge = np.flatnonzero((self._weight > 0) & (self._low_ns <= limit_ns))
         count, rise = self.runs[edge, COUNT], self.runs[edge, RISE]
-        short = np.where(rise > 0, _ceil_div(
-            (limit_ns + 1) * FS_PER_NS - _HALF - self.runs[edge, FIRST], np.maximum(rise, 1)), count)
+        reach_fs = (min(limit_ns, int(self._high_ns.max(initial=0))) + 1) * FS_PER_NS  # as in `_gap_rank_ns`
+        short = np.where(rise > 0, _ceil_div(reach_fs - _HALF - self.runs[edge, FIRST], np.maximum(rise, 1)), count)
         return int((self._weight[edge] * np.clip(short, 0, count)).sum()) + int((self._pauses[1] <= limit_ns).sum())
 
     def _gap_rank_ns(self, rank: int) -> int:
@@ -157,10 +157,12 @@ class Segments:
         pauses = self._pauses[1]
         below = 0  # gaps that are certainly no longer than the answer
         least = int(min(low.min(initial=2**62), pauses.min(initial=2**62)))
-        most = max(int(high.max(initial=0)), int(pauses.max(initial=0)))
+        longest = int(high.max(initial=0))  # of a pause, above 2.5 hours, the fs would not fit into 64 bits
+        most = max(longest, int(pauses.max(initial=0)))
         while least < most:
             middle = (least + most) // 2
-            short = np.where(rise > 0, _ceil_div((middle + 1) * FS_PER_NS - fs, np.maximum(rise, 1)), count)
+            reach_fs = (min(middle, longest) + 1) * FS_PER_NS
+            short = np.where(rise > 0, _ceil_div(reach_fs - fs, np.maximum(rise, 1)), count)
             short = np.where(high <= middle, count, np.where(low <= middle, np.clip(short, 0, count), 0))
             if below + int((weight * short).sum()) + int((pauses <= middle).sum()) > rank:
                 most, kept = middle, low <= middle

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from workbench.errors import UsageError
+from workbench.hardware.memory import DEGREES
 from workbench.profile.profile import Parallel
 
 # Our name of a quantisation -> the database's, for dense layers and for experts. Experts in FP8 are published with a
@@ -62,7 +64,8 @@ def setup(
     place = SHORT_GPUS.get(gpu.lower(), gpu.lower())
     if place not in gpus:
         raise UsageError(_unknown("--gpu", gpu, gpus, f"GPUs measured with {engine}"))
-    experts = _has_experts(package, found)
+    config = _config(package, found)
+    experts = _experts(config) > 0
     wide = split.tp * split.dp
     if not experts and (split.dp > 1 or split.ep > 1):
         raise UsageError(f"--dp/--ep: {found} has no experts to share; run {max(split.dp, 2)} replicas instead")
@@ -70,6 +73,7 @@ def setup(
         raise UsageError(f"--quant {quant}: only experts are quantised so, and {found} has none")
     if experts and wide % split.ep:
         raise UsageError(f"--ep {split.ep}: must divide --tp x --dp = {wide}; try --ep {math.gcd(wide, split.ep)}")
+    _check_split(found, split, config)
     return Setup(found, place, engine, quant, kv_type, split, experts)
 
 
@@ -106,12 +110,33 @@ def model_id(model: str, known: Iterable[str]) -> str | None:
     return next((by_lower[name.lower()] for name in tries if name.lower() in by_lower), None)
 
 
-def _has_experts(package: Path, model: str) -> bool:
+def _config(package: Path, model: str) -> Mapping[str, Any]:
     from workbench import files
 
     raw = files.read_json(package / "model_configs" / f"{model.replace('/', '--')}_config.json")
-    text = raw.get("text_config", raw)
-    return any(text.get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts"))
+    found: Mapping[str, Any] = raw.get("text_config", raw)
+    return found
+
+
+def _experts(config: Mapping[str, Any]) -> int:
+    return max(int(config.get(key) or 0) for key in ("num_experts", "num_local_experts", "n_routed_experts"))
+
+
+def _check_split(model: str, split: Parallel, config: Mapping[str, Any]) -> None:
+    """Heads, stages and experts divide; KV heads do, or each is held by several ranks (a latent cache has none)."""
+    heads = int(config["num_attention_heads"])
+    layers = int(config.get("num_hidden_layers") or len(config["layers_block_type"]))
+    kv_heads = heads if config.get("kv_lora_rank") else int(config.get("num_key_value_heads") or heads)
+    fits = [k for k in DEGREES if not heads % k and (not kv_heads % k or not k % kv_heads)]
+    if heads % split.tp or (kv_heads % split.tp and split.tp % kv_heads):
+        what = f"{heads} heads" if heads % split.tp else f"{kv_heads} KV heads"
+        raise UsageError(f"{model}: --tp {split.tp}: {what} do not divide; use one of {', '.join(map(str, fits))}")
+    if split.pp > layers:
+        raise UsageError(f"{model}: --pp {split.pp}: there are {layers} layers only; use fewer stages")
+    experts = _experts(config)
+    if experts and experts % split.ep:
+        raise UsageError(f"{model}: --ep {split.ep}: {experts} experts do not divide; "
+                         f"try --ep {math.gcd(experts, split.ep)}")
 
 
 def _one_of(flag: str, value: str, known: Iterable[str]) -> None:
