@@ -117,6 +117,9 @@ def test_limits_are_those_of_the_run() -> None:
     assert (sliced.ranks, sliced.replicas, sliced.expert_parallel) == (2, 1, False)
     old = read_limits({}, {"vllm_version": "0.8.5", "engine_kwargs": {"enforce_eager": True}}, {}, moe=False)
     assert (old.async_scheduling, old.graph_tok) == (False, 0)
+    quoted = {"max_num_seqs": "96", "tensor_parallel_size": "2", "kv_cache_dtype": "bfloat16"}
+    text = read_limits({}, {"engine_kwargs": quoted}, {}, moe=False)
+    assert (text.max_num_seqs, text.tp, text.kv_type) == (96, 2, "bf16")
     assert read_limits({}, {}, {"tp": 4, "max_num_seqs": 9}, moe=False).max_num_seqs == 9
 
 
@@ -213,6 +216,22 @@ def edited(change: Callable[[Row], None], line: int = 3) -> Callable[[Path, Path
     return apply
 
 
+def none_at_once(bench: Path, _: Path) -> None:
+    (bench / "vllm" / "meta.json").write_text(json.dumps({"engine_kwargs": {"max_num_seqs": 0}}))
+
+
+def short(bench: Path, _: Path) -> None:
+    (bench / "vllm" / "meta.json").write_text(json.dumps({"engine_kwargs": {"max_model_len": 50}}))
+
+
+def split(bench: Path, _: Path) -> None:
+    (bench / "vllm" / "meta.json").write_text(json.dumps({"engine_kwargs": {"tensor_parallel_size": 2}}))
+
+
+def of_another_model(bench: Path, _: Path) -> None:
+    (bench / "vllm" / "meta.json").write_text(json.dumps({"model": "Qwen/Qwen3-32B"}))
+
+
 def role(bench: Path, _: Path) -> None:
     (bench / "config.json").write_text(json.dumps({"nodes": [{"instances": [{"pd_type": "prefill"}]}]}))
 
@@ -230,6 +249,10 @@ def staged(bench: Path, _: Path) -> None:
     (lambda bench, workload: (bench / "vllm" / "requests.jsonl").write_text("{\n"), "line 1: not valid JSON"),
     (lambda bench, workload: workload.write_text(""), "0 requests, but 40 were measured"),
     (lambda bench, workload: (bench / "vllm" / "meta.json").write_text("[]"), "meta.json: not a JSON object"),
+    (none_at_once, "max_num_seqs is 0; it must be at least 1"),
+    (short, "the model takes 50; check max_model_len in meta.json"),
+    (split, "no tables for tensor parallelism 2; it has [1]"),
+    (of_another_model, "dense.json: not the model of the measured run, Qwen/Qwen3-32B (meta.json): layers is 4 there"),
     (staged, "pipeline parallelism 2"),
     (role, "disaggregated runs are not validated here"),
 ])

@@ -19,6 +19,7 @@ from workbench.flows.vllm_limits import Limits
 from workbench.flows.vllm_run import read_measured
 from workbench.flows.vllm_schedule import schedule_of
 from workbench.flows.vllm_setup import check_run, find_kv_blocks, find_link, gpu_of
+from workbench.hardware.formats import kv_bytes
 from workbench.hardware.model_config import from_config
 from workbench.profile.kernels.folder import check_folder, check_model
 from workbench.profile.kernels.load import HOST_NS, load
@@ -58,7 +59,8 @@ def validate_vllm(
     host_ns = _kernels(profile).host_ns
     return {
         "kind": "workbench.validation.vllm", "schema": SCHEMA, "subject": profile.subject.model_dump(),
-        "profile_source": profile.source, "thin": list(profile.thin), "limits": _plain(limits),
+        "profile_source": profile.source, "thin": [*profile.thin, *kv_note(perf.name, limits)],
+        "limits": _plain(limits),
         "kv_blocks": {"value": blocks.reported, "origin": blocks.origin, "basis": blocks.basis},
         "link": link_basis, "host_overhead_us": host_ns / 1000, "requests": len(schedule), "left_out": run.left_out,
         "left_out_first": run.left_out_first, "outside_profile_range": outside_range(result, profile),
@@ -91,7 +93,8 @@ def _simulate(
     outcomes, errors = result.log.text("outcome").tolist(), result.log.text("error").tolist()
     bad = next((error for outcome, error in zip(outcomes, errors, strict=True) if outcome != "ok"), None)
     if bad is not None:
-        raise Failure(f"the simulated engine did not serve what the real one served: {bad}; check --kv-blocks")
+        remedy = "max_model_len in meta.json" if "tokens of context" in str(bad) else "--kv-blocks"
+        raise Failure(f"the simulated engine did not serve what the real one served: {bad}; check {remedy}")
     return result, cpu_s
 
 
@@ -128,6 +131,13 @@ def _kernels(profile: Profile) -> Kernels:
     if not isinstance(profile.model, Kernels):
         raise UsageError(f"a profile of kernel tables is needed, not one of kind {profile.model.kind}")
     return profile.model
+
+
+def kv_note(variant: str, limits: Limits) -> list[str]:
+    """Tables of another KV format carry it in their name, as bf16-kvfp8 does."""
+    if kv_bytes(limits.kv_type) == kv_bytes("auto") or "kv" in variant:
+        return []
+    return [f"attention: the run's KV cache is {limits.kv_type}, the tables {variant} are of a 16-bit one"]
 
 
 def outside_range(result: SimResult, profile: Profile) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from workbench.errors import UsageError
 
 ASYNC_SINCE = (0, 14)  # vLLM schedules a step ahead by default from this version on
+KV_NAMES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8_inc": "fp8"}  # vLLM's, as memory.py has them
 MOST_GRAPH_TOK = 512  # vLLM captures graphs up to min(2 max_num_seqs, this) tokens
 
 
@@ -44,7 +45,8 @@ def read_limits(config: Mapping[str, Any], meta: Mapping[str, Any], asked: Mappi
     tp, ranks, replicas, experts = _spread(parts, kwargs, asked, moe=moe)
     seqs = _first(scheduler.get("max_num_seqs"), kwargs.get("max_num_seqs"), asked.get("max_num_seqs"), 128)
     version = str(meta.get("vllm_version") or asked.get("version") or "")
-    return Limits(
+    kv_type = str(kwargs.get("kv_cache_dtype") or "auto")
+    return _checked(Limits(
         tp=tp, ranks=ranks, replicas=replicas, expert_parallel=experts, max_num_seqs=seqs,
         max_num_batched_tokens=_first(scheduler.get("max_num_batched_tokens"), kwargs.get("max_num_batched_tokens"),
                                       asked.get("max_num_batched_tokens"), 2048),
@@ -52,14 +54,14 @@ def read_limits(config: Mapping[str, Any], meta: Mapping[str, Any], asked: Mappi
         or None,
         block_tok=_first(inner(meta, "kv_cache").get("block_size"), cache.get("block_size"), kwargs.get("block_size"),
                          16),
-        kv_type=str(kwargs.get("kv_cache_dtype") or "auto"),
+        kv_type=KV_NAMES.get(kv_type, kv_type),
         prefix_caching=_flag(cache.get("enable_prefix_caching"), kwargs.get("enable_prefix_caching"), True),
         async_scheduling=_flag(scheduler.get("async_scheduling"), kwargs.get("async_scheduling"),
                                _version(version) >= ASYNC_SINCE),
         graph_tok=0 if kwargs.get("enforce_eager") else _first(compiled.get("max_cudagraph_capture_size"),
                                                                min(2 * seqs, MOST_GRAPH_TOK)),
         version=version,
-    )
+    ))
 
 
 def _spread(
@@ -96,8 +98,20 @@ def _resolved(meta: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _first(*values: Any) -> int:
-    """The first that is stated as a whole number."""
-    return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), 0)
+    """The first that is stated as a whole number, also in quotes."""
+    for value in values:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.isdecimal():
+            return int(value)
+    return 0
+
+
+def _checked(limits: Limits) -> Limits:
+    for name in ("tp", "max_num_seqs", "max_num_batched_tokens", "block_tok"):
+        if (value := getattr(limits, name)) < 1:
+            raise UsageError(f"meta.json, config.json: {name} is {value}; it must be at least 1")
+    return limits
 
 
 def _flag(*values: Any) -> bool:
