@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from workbench.cli.compare import command
-from workbench.errors import UsageError
+from workbench.errors import Failure, UsageError
 from workbench.flows import executor
 from workbench.flows.compare import Effort, compare
 from workbench.flows.executor import Where
 from workbench.flows.replicate import Case, Task, replicate
 from workbench.profile.model import Linear
-from workbench.profile.profile import Profile, write
+from workbench.profile.profile import Parallel, Profile, Subject, read, write
 
 BASE = """
 seeds = [3]
@@ -151,7 +151,9 @@ def test_overload_and_unknown_percentiles_are_said(folder: Path) -> None:
         (["a.toml"], "compare needs two variants"),
         (["a.toml", "--policy", "router=round_robin"], "compare needs two variants"),
         (["a.toml", "--policy", "rooter=round_robin"], "--policy rooter=round_robin: write router or queue or window"),
-        (["a.toml", "--policy", "router=round_robin,leest"], "--policy: policies: router 'leest' is unknown|leest"),
+        (["a.toml", "--policy", "router=round_robin,leest"], "--policy: router 'leest' is unknown"),
+        (["a.toml", "--policy", "window=2,2"], "--policy window=2,2: 2 twice"),
+        (["a.toml", "--policy", "window=2,3", "--policy", "window=4"], "--policy window=... twice"),
         (["a.toml", "--policy", "window=2,0"], "window"),
         (["a.toml", "b.toml", "--metric", "ttft"], "--metric ttft: unknown; known: ttft_s"),
         (["a.toml", "b.toml", "--metric", "ttft_s.p97"], "ttft_s has mean, p50"),
@@ -166,6 +168,64 @@ def test_what_is_wrong_is_one_line(folder: Path, asked: list[str], told: str) ->
     assert isinstance(done.exception, UsageError)
     assert any(part in str(done.exception) for part in told.split("|"))
     assert not (folder / "x.json").exists()
+
+
+def test_variants_say_what_they_run_on_and_what_holds_for_the_simulator_alone(folder: Path) -> None:
+    subject = {"model": "Llama-3.1-8B", "quant": "bf16", "gpu": "H100", "gpus": 2}
+    made = read(folder / "p.json").model_copy(update={
+        "source": "silicon", "subject": Subject.model_validate(subject), "parallel": Parallel(tp=2),
+        "rules": {"engine": "vllm", "order": "priority", "batching": "static"}, "kv_blocks": 999})
+    write(made, folder / "q.json")
+    (folder / "q.toml").write_text(BASE.replace("p.json", "q.json"))
+    words = [str(folder / name) for name in ("a.toml", "q.toml")]
+    done = CliRunner().invoke(command, [*words, "--replications", "2", "--out", str(folder / "x.json")])
+    assert done.exception is None
+    shown = " ".join(done.stdout.split())
+    assert "a: 2 replicas on a profile of source measured, load" in shown
+    assert "q: 2 replicas on a profile of source silicon (Llama-3.1-8B bf16, H100, TP2), load" in shown
+    assert "the profiles come from different sources (measured, silicon)" in done.stderr
+    line = next(line for line in done.stderr.splitlines() if "simulation only" in line)
+    assert line.startswith("q: ")
+    assert "order=priority (every request has the same priority" in line
+    assert "batching=static" in line
+    found = json.loads((folder / "x.json").read_text())
+    assert [len(item["simulation_only"]) for item in found["variants"]] == [0, 2]
+
+
+def test_an_overload_that_variants_share_is_said_once(folder: Path) -> None:
+    (folder / "c.toml").write_text(BASE.replace("rate_per_s = 12.0", "rate_per_s = 90.0"))
+    asked = [str(folder / "c.toml"), "--policy", "router=round_robin,least_loaded", "--replications", "2"]
+    done = CliRunner().invoke(command, [*asked, "--out", str(folder / "x.json")])
+    assert done.stderr.count("unstable") == 1
+    assert "router=round_robin, router=least_loaded: unstable" in done.stderr
+
+
+def test_tiers_are_compared_one_by_one(folder: Path) -> None:
+    """Who is urgent gains from priority, who is not pays for it."""
+    who = ('[[workload.who]]\ntenant = "web"\ntier = "gold"\npriority = 0\n'
+           '[[workload.who]]\ntenant = "batch"\ntier = "bulk"\npriority = 1\n')
+    text = BASE.replace("rate_per_s = 12.0", "rate_per_s = 45.0").replace("window = 2\n", "").replace(
+        "requests = 60", "requests = 150")
+    made = read(folder / "p.json").model_copy(update={"rules": {"engine": "vllm", "max_num_seqs": 2}, "kv_blocks": 999})
+    write(made, folder / "p.json")
+    for name, rules in (("fcfs", ""), ("priority", 'rules = { order = "priority" }\n')):
+        (folder / f"{name}.toml").write_text(text.replace("[policies]", rules + "[policies]") + who)
+    words = [str(folder / f"{name}.toml") for name in ("fcfs", "priority")]
+    done = CliRunner().invoke(command, [*words, "--replications", "5", "--metric", "ttft_s", "--out",
+                                        str(folder / "x.json")])
+    assert done.exception is None
+    found = json.loads((folder / "x.json").read_text())
+    assert {row["tier"]: row["verdict"] for row in found["comparisons"]}["gold"] == "better"
+    assert {row["tier"]: row["verdict"] for row in found["comparisons"]}["bulk"] == "worse"
+    assert found["variants"][1]["simulation_only"] == ["order=priority"]
+    for word in ("tier", "gold", "bulk"):
+        assert word in done.stdout
+
+
+def test_a_variant_that_can_serve_nothing_fails_before_the_runs(folder: Path) -> None:
+    (folder / "c.toml").write_text(BASE.replace("replicas = 2", "replicas = 2\nrules = { ctx_per_slot_tok = 5 }"))
+    with pytest.raises(Failure, match=r"c.toml: its replicas can serve no request .* tokens of context"):
+        compare([folder / "a.toml", folder / "c.toml"], effort=Effort(2))
 
 
 def test_one_replication_is_no_comparison(folder: Path) -> None:

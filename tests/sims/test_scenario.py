@@ -288,6 +288,27 @@ def test_the_command_prints_one_json_object_or_a_table(scenario: Path, tmp_path:
     assert "busy" in shown.stdout
 
 
+def test_the_table_of_several_seeds_has_intervals(scenario: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(group, ["run", str(scenario), "--out", str(tmp_path / "out")])
+    assert "95 % intervals over 2 seeds" in done.stdout
+    line = next(line for line in done.stdout.splitlines() if "ttft_s mean" in line)
+    assert len(re.findall(r"[\d.]+ m?s", line)) == 3
+    alone = CliRunner().invoke(group, ["run", str(scenario), "--out", str(tmp_path / "one"), "--seed", "3"])
+    assert "intervals" not in alone.stdout
+
+
+def test_overload_and_options_of_the_simulator_alone_are_said_once(scenario: Path, tmp_path: Path) -> None:
+    write(profile(rules={"engine": "vllm", "max_num_seqs": 2, "order": "priority"}, kv_blocks=99), tmp_path / "p.json")
+    scenario.write_text("horizon_s = 1.0\n" + SMALL.replace("requests = 40", "requests = 400"))
+    done = CliRunner().invoke(group, ["run", str(scenario), "--out", str(tmp_path / "out")])
+    assert done.stderr.count("unstable") == 1
+    assert done.stderr.count("simulation only") == 1
+    assert "order=priority (every request has the same priority" in done.stderr
+    assert "had not arrived at the horizon" in " ".join(done.stdout.split())
+    found = json.loads((tmp_path / "out/summary.json").read_text())
+    assert len(found["simulation_only"]) == 1
+
+
 def test_a_profile_asked_outside_its_range_is_said(scenario: Path, tmp_path: Path) -> None:
     ranges = {"regions": {"decode": 5, "prefill": 5, "mixed": 5}, "bounds": {"decode_n": {"low": 1, "high": 1}}}
     write(profile(rules={"engine": "llama.cpp", "slots": 2}, ranges=ranges), tmp_path / "p.json")

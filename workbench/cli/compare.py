@@ -1,13 +1,13 @@
 """`workbench compare`: variants of a scenario, with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from workbench.cli.common import emit, escape, json_option, note
-from workbench.cli.replications import share, shown, where, where_options
+from workbench.cli.replications import profile_words, share, shown, simulation_only_words, where, where_options
 
 
 @click.command()
@@ -60,8 +60,14 @@ def command(
 def warnings(found: Mapping[str, Any]) -> list[str]:
     """What a reader must know first: overload, lost pairing, a profile asked outside its range, a missed target."""
     lines = []
+    sources = dict.fromkeys(item["profile_source"] for item in found["variants"])
+    if len(sources) > 1:
+        lines.append(f"the profiles come from different sources ({', '.join(sources)}): a difference may be theirs")
+    for warning, names in _by(found["variants"], "warning"):
+        lines.append(f"{names}: {warning}")
+    for options, names in _by(found["variants"], "simulation_only"):
+        lines.append(f"{names}: {simulation_only_words(options)}")
     for item in found["variants"]:
-        lines += [f"{item['name']}: {item['warning']}"] if item["warning"] else []
         lines += [] if item["paired"] else [f"{item['name']}: {item['pairing']}"]
         rejected = item["outcomes"]["rejected"]
         lines += [f"{item['name']}: {rejected} requests can never be served here and were rejected"] if rejected else []
@@ -76,6 +82,23 @@ def warnings(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _by(variants: Sequence[Mapping[str, Any]], key: str) -> list[tuple[Any, str]]:
+    """What variants have under a key, if anything, each once with the names of those that have it."""
+    found: list[tuple[Any, list[str]]] = []
+    for item in variants:
+        names = next((names for value, names in found if value == item[key]), None)
+        if names is None:
+            found.append((item[key], names := []))
+        names.append(item["name"])
+    return [(value, ", ".join(names)) for value, names in found if value]
+
+
+def _variant_line(item: Mapping[str, Any]) -> str:
+    replicas = "1 replica" if item["replicas"] == 1 else f"{item['replicas']} replicas"
+    load = "" if item["load_frac"] is None else f", load {item['load_frac']:.0%} of saturation"
+    return f"{item['name']}: {replicas} on {profile_words(item['profile_source'], item['profile'])}{load}"
+
+
 def comparison_table(found: Mapping[str, Any]) -> Any:
     """One row a comparison, better and worse ones in words; what could not be compared, below."""
     from rich.console import Group
@@ -86,7 +109,8 @@ def comparison_table(found: Mapping[str, Any]) -> Any:
     several = len({row["tier"] for row in found["comparisons"]}) > 1
     names = [item["name"] for item in found["variants"][1:]]
     parts: list[Any] = [f"baseline {escape(found['baseline'])}, {found['replications']['n']} replications; 95 % "
-                        f"intervals, {found['method']['simultaneous']}; simulated"]
+                        f"intervals, {found['method']['simultaneous']}; simulated",
+                        *(escape(_variant_line(item)) for item in found["variants"])]
     for name in names:
         about = next(item for item in found["variants"] if item["name"] == name)
         table = Table(title=f"{escape(name)} ({escape(about['pairing'])})", title_justify="left", box=None)

@@ -1,7 +1,7 @@
 """Options and progress of the commands that run many replications."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -45,6 +45,18 @@ def shown(label: str) -> Iterator["OnDone"]:
     finally:
         if bar:
             bar[-1].close()
+
+
+def profile_words(source: str, of: Mapping[str, str]) -> str:
+    """`a profile of source silicon (Llama-3.1-8B bf16, H100, TP2)`: what a profile is of, as far as it says."""
+    split = of["parallel"] if of["gpu"] or of["parallel"] != "TP1" else ""
+    named = ", ".join(filter(None, (f"{of['model']} {of['quant']}".strip(), of["gpu"], split)))
+    return f"a profile of source {source}" + (f" ({named})" if named else "")
+
+
+def simulation_only_words(options: Sequence[str]) -> str:
+    """One line: with these options a result holds for the simulator alone."""
+    return f"simulation only, no engine here is run with it: {', '.join(options)}"
 
 
 def share(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:

@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from workbench.cli.common import emit, escape, json_option, note, plain
-from workbench.cli.replications import numbers, share, shown, where, where_options
+from workbench.cli.replications import (
+    numbers,
+    profile_words,
+    share,
+    shown,
+    simulation_only_words,
+    where,
+    where_options,
+)
 
 
 @click.group()
@@ -44,10 +52,16 @@ def run(
 
     if seed is not None and replications is not None:
         raise click.UsageError("give --seed or --replications, not both")
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        note(line)
+
     with shown("seeds") as on_done:
         found = run_scenario(scenario, out, seed=seed, replications=replications, where=where(workers, ray),
-                             on_done=on_done, on_note=note)
-    for line in warnings(found):
+                             on_done=on_done, on_note=say)
+    for line in warnings(found, overload=not said):
         note(line)
     emit(found, as_json, lambda: _text(found))
 
@@ -89,6 +103,7 @@ def sweep(
         found = run_sweep(scenario, loads=loads, rates=rates, replications=replications, target_frac=target,
                           where=where(workers, ray), on_done=on_done)
     drawn, lines = chart(found), sentences(found)
+    lines += [simulation_only_words(found["simulation_only"]) + "."] if found["simulation_only"] else []
     write_json(folder / "sweep.json", found)
     about = {key: found[key] for key in ("file", "origin", "profile_source", "profile_sha256", "seeds")}
     title = f"Load against latency: {found['title'] or found['file']}"
@@ -131,15 +146,19 @@ def trace(
         f"requests, {found['bytes'] / 1e6:.1f} MB; open it at ui.perfetto.dev (it stays on your machine)"))
 
 
-def warnings(found: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before the figures: instability, and a profile asked outside its range."""
+def warnings(found: Mapping[str, Any], *, overload: bool = True) -> list[str]:
+    """What a reader must know before the figures. `overload` is false where that was said before the run."""
     lines = []
+    beyond = [item for item in found["runs"] if item["sim"]["warning"]]
+    if overload and beyond:
+        lines.append(f"seed {beyond[0]['seed']}: {beyond[0]['sim']['warning']}"
+                     + (f"; so are {len(beyond) - 1} more seeds" if len(beyond) > 1 else ""))
+    if found["simulation_only"]:
+        lines.append(simulation_only_words(found["simulation_only"]))
     if not found["basis"]["profile_states_range"]:
         lines.append("the profile states no measured range: every iteration time is taken on trust")
     for item in found["runs"]:
-        sim, outside = item["sim"], item["sim"]["outside_profile_range"]
-        if sim["warning"]:
-            lines.append(f"seed {item['seed']}: {sim['warning']}")
+        outside = item["sim"]["outside_profile_range"]
         if item["rejected"]["requests"]:
             lines.append(f"seed {item['seed']}: {item['rejected']['requests']} of {item['arrived']} requests can never "
                          f"be served here and were rejected: {item['rejected']['first']}")
@@ -158,14 +177,32 @@ def _text(found: Mapping[str, Any]) -> Any:
     sim = found["sim"]
     load = "" if sim["load_frac"] is None else f", load {sim['load_frac']:.0%} of saturation"
     cost = "" if sim["cost_usd"] is None else f", {number(sim['cost_usd'], 'USD')} for the run"
-    head = (f"{escape(found['title'])} on a profile of source {found['basis']['profile_source']}: "
+    basis = found["basis"]
+    head = (f"{escape(found['title'])} on {escape(profile_words(basis['profile_source'], basis))}: "
             f"replicas {sim['replicas']}, queue {sim['queue']}, router {sim['router']}, "
             f"window {sim['window'] or 'none'}")
     tail = (f"first seed: busy {sim['busy_frac']:.0%}{load}, {sim['iterations']} iterations of "
             f"{sim['mean_batch']:.2f} sequences ({sim['mode']} mode), {sim['preemptions']} preemptions{cost}")
     warm = _warm([item["sim"]["warmup_found"]["cut_requests"] for item in found["runs"]])
-    return Group(head.strip(), summary_table(found, found["provenance"]), tail, warm,
-                 f"written to {escape(found['out'])}")
+    late = [f"{found['not_arrived']} requests had not arrived at the horizon and count in no metric"]
+    return Group(head.strip(), summary_table(found, found["provenance"]), *_intervals(found), tail,
+                 *(late if found["not_arrived"] else []), warm, f"written to {escape(found['out'])}")
+
+
+def _intervals(found: Mapping[str, Any]) -> list[Any]:
+    """How sure the means are: nothing for one seed, which says nothing of its own luck."""
+    from rich.table import Table
+
+    from workbench.cli.tables import number
+
+    table = Table("over the seeds", "mean", "from", "to", box=None)
+    for name, item in found["metrics"].items():
+        stat = "value" if "value" in item else "mean"
+        if item[stat].get("low") is not None and name != "window_s":
+            ends = (number(item[stat][key], item["unit"]) for key in ("simulated", "low", "high"))
+            table.add_row(name if stat == "value" else f"{name} {stat}", *ends)
+    head = f"95 % intervals over {len(found['seeds'])} seeds, each alone"
+    return [head, table] if table.row_count else []
 
 
 def _warm(cuts: list[int | None]) -> str:

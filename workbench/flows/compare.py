@@ -61,7 +61,10 @@ def compare(
         refuse_copies(variant.case, variant.name)
     if not any(variant.case.scenario.slo for variant in found):
         asked = tuple(name for name in asked if name not in NEEDS_SLO or name in metrics)
-    peaks = [variant.case.saturation_rps(variant.case.draw(variant.case.scenario.seeds[0])) for variant in found]
+    schedules = [variant.case.draw(variant.case.scenario.seeds[0]) for variant in found]
+    for variant, schedule in zip(found, schedules, strict=True):
+        variant.case.refuse_unservable(schedule)
+    peaks = [variant.case.saturation_rps(schedule) for variant, schedule in zip(found, schedules, strict=True)]
 
     def more(n_from: int, n_to: int) -> list[list[Replication]]:
         tasks = [
@@ -223,7 +226,8 @@ def _about(variant: Variant, runs: Sequence[Replication], peak: float | None) ->
         "name": variant.name, "file": case.name, "title": case.scenario.title,
         "paired": variant.paired, "pairing": variant.why,
         "policies": case.scenario.policies.model_dump(), "replicas": case.scenario.fleet.replicas,
-        "profile_source": case.profile.source, "profile_sha256": case.profile.sha256,
+        "profile_source": case.profile.source, "profile_sha256": case.profile.sha256, "profile": case.basis,
+        "simulation_only": case.simulation_only(case.draw(case.scenario.seeds[0])),
         "saturation_rps": peak, "load_frac": load,
         "warning": unstable(load * peak, peak) if load is not None and peak else None,
         "arrived": sum(outcomes.values()), "outcomes": outcomes,

@@ -88,9 +88,9 @@ class Case:
 
     @property
     def basis(self) -> dict[str, Any]:
-        """What the times come from: a comparison over two of these compares more than policies."""
+        """What the profile is of."""
         subject = self.profile.subject
-        return {"source": self.profile.source, "model": subject.model, "quant": subject.quant, "gpu": subject.gpu,
+        return {"model": subject.model, "quant": subject.quant, "gpu": subject.gpu,
                 "parallel": str(self.profile.parallel)}
 
     def simulate(self, schedule: Sequence[Planned], seed: int, **more: Any) -> tuple[SimResult, RangeWatch]:

@@ -113,7 +113,7 @@ def _together(case: Case, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "kind": KIND, "schema": SCHEMA, "world": "simulated", "title": case.scenario.title, "partial": False,
         "basis": {"profile_source": profile.source, "profile_sha256": profile.sha256,
-                  "profile_states_range": bool(profile.ranges.regions)},
+                  "profile_states_range": bool(profile.ranges.regions), **case.basis},
         "seeds": [item["seed"] for item in found], "requests": sum(item["requests"] for item in found),
         "warmup": sum(item["warmup"] for item in found),
         "not_arrived": sum(item["not_arrived"] for item in found), "outcomes": outcomes,

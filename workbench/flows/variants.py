@@ -8,7 +8,7 @@ from typing import Any
 
 from sims.scenario import Policies
 from workbench.config import validate
-from workbench.errors import UsageError
+from workbench.errors import ConfigError, UsageError
 from workbench.flows.replicate import Case
 
 CHOICES = ("router", "queue", "window")
@@ -30,6 +30,10 @@ def variants(paths: Sequence[Path], choices: Sequence[str]) -> tuple[Variant, ..
     """Every file with every combination of `choices` (`router=round_robin,least_loaded`); the first is the baseline."""
     cases: list[tuple[str, Case]] = []
     options = [_choice(text) for text in choices]
+    keys = [option[0][0] for option in options]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(f"--policy {twice}=... twice: write all of its values in one, separated by commas")
     for path in paths:
         case = Case.load(path)
         for combination in product(*options):
@@ -51,6 +55,9 @@ def _choice(text: str) -> list[tuple[str, str]]:
     if key not in CHOICES or not found:
         raise UsageError(f"--policy {text}: write {' or '.join(CHOICES)} = one or more names, such as "
                          "router=round_robin,least_loaded")
+    if len(set(found)) < len(found):
+        twice = next(value for value in found if found.count(value) > 1)
+        raise UsageError(f"--policy {text}: {twice} twice: a variant is compared with others, not with itself")
     return [(key, value) for value in found]
 
 
@@ -61,7 +68,10 @@ def _with(case: Case, chosen: Mapping[str, str]) -> Case:
     values: dict[str, Any] = {**case.scenario.policies.model_dump(), **chosen}
     if "window" in chosen:
         values["window"] = None if chosen["window"] == "none" else chosen["window"]
-    policies = validate(Policies, values, "--policy")
+    try:
+        policies = validate(Policies, values, "--policy")
+    except ConfigError as error:  # a policy's own complaint names no key of the table
+        raise UsageError(str(error).replace("(top level): ", "", 1)) from None
     return replace(case, scenario=case.scenario.model_copy(update={"policies": policies}))
 
 
