@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workbench.cli.main import main
 from workbench.profile.batch import Batch
-from workbench.profile.listing import best, decode_rows
+from workbench.profile.listing import axes, best, decode_rows
 from workbench.profile.locate import given_path, profile_path, shipped
 from workbench.profile.model import Linear
 from workbench.profile.profile import Profile, Subject, read
@@ -139,6 +139,30 @@ def test_a_watch_splits_a_jump_where_the_range_ends() -> None:
     with pytest.raises(ProfileRangeError, match="decode_ctx_sum_tok 102"):
         strict.decoded(4, 82, 6)
     assert decode_rows(profile, (4,), (30,))[0]["inside"] is False
+
+
+def test_show_names_whose_range_it_is_and_marks_what_lies_outside(capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "show", NAME)
+    assert "Range of the source" in text
+    assert "easured range" not in text
+    profile = read(shipped()[NAME])
+    decodes, contexts = axes(profile)
+    rows = decode_rows(profile, decodes, [ctx for ctx in contexts if ctx >= 128][::2])
+    outside = [row for row in rows if not row["inside"]]
+    assert 0 < len(outside) < len(rows)
+    assert text.count("*") == len(outside) + 1  # and the line that says what the mark means
+    assert "* outside the range of the source" in text
+
+
+def test_compare_heads_both_sides_and_says_where_sources_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "compare", NAME, "example-cpu-q8_0")
+    about = read(shipped()[NAME]).subject
+    for part in (about.model, about.quant, about.hardware, "TP1", "source silicon", "source measured", "tiny-27m",
+                 "note: the sources differ (silicon against measured)", "own time between iterations is not in it"):
+        assert part in text
+    value = json.loads(run(capsys, "compare", NAME, "llama-3.1-8b-h200-tp1-bf16", "--json"))
+    assert value["notes"] == []
+    assert "h200_sxm TP1" in value["sides"][1]
 
 
 PIECES = st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 9_000)), max_size=4)

@@ -99,11 +99,13 @@ def compare(first: str, second: str, as_json: bool) -> None:
 
     from workbench.cli.profile_tables import compare_table
     from workbench.profile.figures import compare as compare_profiles
+    from workbench.profile.figures import compare_notes, side
     from workbench.profile.locate import given_path
     from workbench.profile.profile import read
 
     a, b = read(given_path(first)), read(given_path(second))
     rows = compare_profiles(a, b)
     value = {"first": a.sha256, "second": b.sha256, "sources": [a.source, b.source],
+             "sides": [side(a), side(b)], "notes": compare_notes(a, b),
              "figures": [asdict(item) for item in rows]}
     emit(value, as_json, lambda: compare_table(rows, a, b))

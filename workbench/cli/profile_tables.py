@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 
 from workbench.cli.common import escape
-from workbench.profile.figures import Compared, context_tok, figures
+from workbench.profile.figures import Compared, compare_notes, context_tok, figures, side
 from workbench.profile.listing import axes, decode_rows, thin
 from workbench.profile.model import PER, Linear, Table
 from workbench.profile.profile import Profile
@@ -27,10 +27,12 @@ def profile_tables(profile: Profile) -> RenderableType:
 
 
 def compare_table(rows: Sequence[Compared], a: Profile, b: Profile) -> RenderableType:
-    grid = _grid(f"{_name(a)} against {_name(b)}", "figure", "unit", "first", "second", "second / first", "")
+    grid = _grid("", "figure", "unit", "first", "second", "second / first", "")
     for row in rows:
-        grid.add_row(row.name, row.unit, f"{row.a:.2f}", f"{row.b:.2f}", f"{row.ratio:.2f}", _mark(row.inside))
-    return grid
+        grid.add_row(row.name, row.unit, f"{row.a:.2f}", f"{row.b:.2f}", f"{row.ratio:.2f}",
+                     "" if row.inside else "outside the range of one of them")
+    notes = [f"note: {escape(text)}" for text in compare_notes(a, b)]
+    return Group(f"first:  {escape(side(a))}", f"second: {escape(side(b))}", *notes, grid)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -65,8 +67,9 @@ def _decode_table(profile: Profile) -> RenderableType:
     grid = _grid("Decode time (ms) by sequences and context of each", "sequences", *(f"{ctx:,}" for ctx in kept))
     rows = decode_rows(profile, decodes, kept)
     for n in decodes:
-        grid.add_row(str(n), *(f"{row['decode_ms']:.2f}" for row in rows if row["decode_n"] == n))
-    return grid
+        grid.add_row(str(n), *(f"{row['decode_ms']:.2f}{' ' if row['inside'] else '*'}" for row in rows
+                               if row["decode_n"] == n))
+    return grid if all(row["inside"] for row in rows) else Group(grid, f"* {_outside(profile)}")
 
 
 def _grid_report(report: GridReport) -> RenderableType:
@@ -100,12 +103,12 @@ def _coefficients(profile: Profile) -> RenderableType:
 def _figures(profile: Profile) -> RenderableType:
     grid = _grid(f"At {context_tok(profile):,} tokens of context each", "figure", "value", "unit", "")
     for item in figures(profile):
-        grid.add_row(item.name, f"{item.value:.2f}", item.unit, _mark(item.inside))
+        grid.add_row(item.name, f"{item.value:.2f}", item.unit, "" if item.inside else _outside(profile))
     return grid
 
 
 def _ranges(profile: Profile) -> RenderableType:
-    grid = _grid("Measured range", "field", "from", "to")
+    grid = _grid("Measured range" if profile.source == "measured" else "Range of the source", "field", "from", "to")
     for name, bounds in profile.ranges.bounds.items():
         grid.add_row(escape(name), str(bounds.low), str(bounds.high))
     return grid
@@ -135,5 +138,5 @@ def _notes(report: FitReport) -> str:
     return "\n".join(lines)
 
 
-def _mark(inside: bool) -> str:
-    return "" if inside else "outside the measured range"
+def _outside(profile: Profile) -> str:
+    return "outside the measured range" if profile.source == "measured" else "outside the range of the source"

@@ -1,13 +1,21 @@
 """What a profile says in figures that people compare: decode step times and prefill rates, and two profiles' ratio."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from workbench.profile.batch import Batch
-from workbench.profile.profile import Profile
+from workbench.profile.profile import Profile, Source
 
 DECODES, PROMPTS_TOK = (1, 2, 4, 8), (64, 256, 512)
 MANY_DECODES, LONG_PROMPTS_TOK = (1, 8, 64, 256), (256, 2048, 8192)  # of a profile that was measured so far
+MEANS: Mapping[Source, str] = MappingProxyType({
+    "measured": "whole iterations of an engine as it ran",
+    "silicon": "kernels measured one by one and added up; an engine's own time between iterations is not in it",
+    "imported": "somebody else's measurements, as their file gives them",
+    "roofline": "computed from datasheet peaks, nothing measured",
+})
 CTX_TOK = 1024  # where the profile speaks of a whole grid
 
 
@@ -71,6 +79,24 @@ def compare(a: Profile, b: Profile) -> tuple[Compared, ...]:
         Compared(one.name, one.unit, one.value, other.value, other.value / one.value, one.inside and other.inside)
         for one, other in zip(figures(a, many=many), figures(b, many=many), strict=True)
     )
+
+
+def side(profile: Profile) -> str:
+    """One line: what was profiled, on what, how split, and who says so."""
+    about = profile.subject
+    what = " ".join(filter(None, (about.engine, about.model, about.quant))) or "unnamed"
+    place = about.hardware or about.gpu
+    if place and about.gpus:
+        place += f" {profile.parallel}"
+    return ", ".join(filter(None, (what, place, f"source {profile.source}")))
+
+
+def compare_notes(a: Profile, b: Profile) -> list[str]:
+    """What a reader of the ratios must know: sources that do not say the same kind of time."""
+    if a.source == b.source:
+        return []
+    return [f"the sources differ ({a.source} against {b.source}), so a ratio mixes the set-ups with how each was found",
+            *(f"{source}: {MEANS[source]}" for source in (a.source, b.source))]
 
 
 def as_json(profile: Profile) -> dict[str, Any]:
