@@ -31,6 +31,14 @@ def test_another_level_than_the_right_one_is_said_so(tmp_path: Path) -> None:
         check_folder(perf, 4)
 
 
+def test_the_folder_one_is_in_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tables(tmp_path))
+    found = load(Path("."), config(tmp_path))
+    assert (found.subject.quant, found.subject.gpu) == ("bf16", "RTX4090")
+    with pytest.raises(UsageError, match="it lies inside the right one, /.*/bf16;"):
+        load(Path("tp1"), config(tmp_path))
+
+
 def described(perf: Path, model: str, **sizes: int) -> Path:
     """meta.yaml as the profiler writes it (JSON is YAML)."""
     meta: dict[str, Any] = {"model": model, "tp_degrees": [1]}

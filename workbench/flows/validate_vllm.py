@@ -38,12 +38,13 @@ def validate_vllm(
     ablation: bool = False,
 ) -> dict[str, Any]:
     """Read the run, simulate it, compare; raises UsageError and Failure."""
+    perf = perf.absolute()
     architecture = from_config(model_config)
     run = read_measured(measured, asked, moe=architecture.moe)
     check_folder(perf, run.limits.tp)
     check_model(perf, architecture)
     check_run(run, architecture)
-    gpu = gpu_of(run, perf.resolve().parent.parent.parent.name)
+    gpu = gpu_of(run, perf.parent.parent.parent.name)
     blocks = find_kv_blocks(run, kv_blocks, architecture, perf.name.split("-")[0], gpu)
     link, link_basis = find_link(run, gpu)
     limits = run.limits

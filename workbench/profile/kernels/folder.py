@@ -23,7 +23,7 @@ def check_folder(perf: Path, tp: int) -> Path:
     known = sorted(int(item.name[2:]) for item in perf.glob("tp*") if item.is_dir() and item.name[2:].isdigit())
     if known:
         raise UsageError(f"{perf.name}: no tables for tensor parallelism {tp}; it has {known}")
-    level = f"it lies inside the right one, {perf.parent}" if (perf / "dense.csv").is_file() else _right_one(perf)
+    level = f"it lies inside the right one, {perf.absolute().parent}" if (perf / "dense.csv").is_file() else _right_one(perf)
     raise UsageError(f"{perf}: not a folder of kernel tables (--perf): {level}; {WANTED}")
 
 
@@ -38,7 +38,7 @@ def _right_one(perf: Path) -> str:
 def check_model(perf: Path, architecture: Architecture) -> None:
     """Refuses the config.json of another model than the tables are of, where that is clear."""
     meta = read_meta(perf)
-    name = str(meta.get("model") or perf.resolve().parent.name)
+    name = str(meta.get("model") or perf.absolute().parent.name)
     why = contradiction(name, architecture) or contradiction_of_sizes(meta, architecture)
     if why:
         raise UsageError(f"{architecture.source}: not the model of the kernel tables, {name}: {why}; "

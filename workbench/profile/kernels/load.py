@@ -37,6 +37,7 @@ def load(
 
     Raises UsageError for what does not go together, Failure for a table that is damaged.
     """
+    perf = perf.absolute()  # its name and its parents' are those of variant, model and accelerator
     architecture = from_config(model_config)
     folder, meta = check_folder(perf, tp), read_meta(perf)
     _check(architecture, tp, ranks, link)
