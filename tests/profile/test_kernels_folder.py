@@ -35,7 +35,7 @@ def test_the_folder_one_is_in_has_its_name(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tables(tmp_path))
     found = load(Path("."), config(tmp_path))
     assert (found.subject.quant, found.subject.gpu) == ("bf16", "RTX4090")
-    with pytest.raises(UsageError, match="it lies inside the right one, /.*/bf16;"):
+    with pytest.raises(UsageError, match=r"it lies inside the right one, /.*/bf16;"):
         load(Path("tp1"), config(tmp_path))
 
 

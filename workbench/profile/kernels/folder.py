@@ -23,12 +23,13 @@ def check_folder(perf: Path, tp: int) -> Path:
     known = sorted(int(item.name[2:]) for item in perf.glob("tp*") if item.is_dir() and item.name[2:].isdigit())
     if known:
         raise UsageError(f"{perf.name}: no tables for tensor parallelism {tp}; it has {known}")
-    level = f"it lies inside the right one, {perf.absolute().parent}" if (perf / "dense.csv").is_file() else _right_one(perf)
-    raise UsageError(f"{perf}: not a folder of kernel tables (--perf): {level}; {WANTED}")
+    raise UsageError(f"{perf}: not a folder of kernel tables (--perf): {_right_one(perf)}; {WANTED}")
 
 
 def _right_one(perf: Path) -> str:
-    """Of a folder above the right one; three levels are looked through."""
+    """Seen from one level too deep, or up to three levels too high."""
+    if (perf / "dense.csv").is_file():
+        return f"it lies inside the right one, {perf.absolute().parent}"
     below = [found for depth in (1, 2, 3) for found in perf.glob("*/" * depth + "tp*/dense.csv")]
     if not below:
         return "it holds no tp1"
