@@ -48,8 +48,8 @@ def _fidelity(sections: Mapping[str, Any]) -> str:
             "| mean, simulated | " + " | ".join(f"{row[3]:.3g} s" for row in means) + " |\n"
             "| error | " + " | ".join(f"{row[4]:+.1%}" for row in means) + " |\n")
     total = sections["silicon"]["tables"][0]["rows"][-1]
-    return text + (f"\nOn {total[2]:,} published serving runs (closed loops on other GPUs, profiles of source silicon) the "
-                   f"median error is {total[4]:.0%} for time per output token and {total[7]:.0%} for time to first "
+    return text + (f"\nOn {total[2]:,} published serving runs (closed loops on other GPUs, profiles of source silicon) "
+                   f"the median error is {total[4]:.0%} for time per output token and {total[7]:.0%} for time to first "
                    "token: kernel times know nothing of the host and the network.")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sims.overheads import Overheads
 from sims.rules import Rules
 from sims.run import simulate
-from sims.saturation import arrival_rps, saturation_rps
+from sims.saturation import arrival_rps, saturation_rps, servable
 from workbench.economics.unit_cost import Load
 from workbench.errors import UsageError
 from workbench.metrics import Slo, describe, run_values, values
@@ -79,7 +79,7 @@ class Bench:
         A fleet that cannot keep up is shown by two seeds only: its answer is no whatever the others say.
         """
         rate_rps = rate_rps or self.load.rate_rps
-        load_frac = rate_rps / (replicas * self.peak_rps) if self.peak_rps else None
+        load_frac = rate_rps * self.servable_frac / (replicas * self.peak_rps) if self.peak_rps else None
         hopeless = load_frac is None or load_frac >= 1.0
         watch = RangeWatch(self.profile)
         done = [
@@ -98,6 +98,11 @@ class Bench:
         """Share of the first seed's requests that meet the SLO when each has the engine to itself."""
         apart = [replace(item, intended_ns=i * APART_NS) for i, item in enumerate(self.schedules[0])]
         return _attainment(simulate(apart, self.profile, self.rules, keep_journal=False).log, self.slo)
+
+    @cached_property
+    def servable_frac(self) -> float:
+        """Share of the requests that a replica can serve at all; the others are rejected and load nothing."""
+        return len(servable(self.schedules[0], self.profile, self.rules)) / len(self.schedules[0])
 
     @cached_property
     def peak_rps(self) -> float | None:
