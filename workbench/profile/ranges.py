@@ -113,8 +113,9 @@ class RangeWatch:
         low, high = bounds.get("ubatch_n", _NONE)
         self._regions = {name for name, n in ranges.regions.items() if n and low <= 1 <= high}
         self._decodes, self._context = bounds.get("decode_n", _NONE), bounds.get("decode_ctx_sum_tok", _NONE)
-        self._new, self._pieces = bounds.get("prefill_tok", _NONE), bounds.get("prefill_n", _NONE)
-        self._past = bounds.get("prefill_past_max_tok", _NONE)
+        prompts = (bounds.get(name, _NONE) for name in ("prefill_tok", "prefill_n", "prefill_past_max_tok"))
+        self._limits = tuple([edge for pair in (*prompts, self._decodes, self._context) for edge in pair])
+        self._mixed, self._alone = "mixed" in self._regions, "prefill" in self._regions
 
     @property
     def overheads(self) -> Any:
@@ -137,18 +138,18 @@ class RangeWatch:
         self._count(next((found for found in looked if found is not None), None), 1)
 
     def computed(self, prefills: Sequence[tuple[int, int]], decode_n: int, ctx_sum_tok: int) -> None:
-        """As `ran` of one batch with prompts in it, without making the batch where it lies inside."""
-        new = past = 0
-        for tok, before in prefills:
-            new += tok
-            if before > past:
-                past = before
+        """As `ran` of one batch (with prompts in it, as a rule), without making the batch where it lies inside."""
+        if len(prefills) == 1:
+            new, past = prefills[0]
+        elif not prefills:  # decodes of which one had to be preempted
+            self.decoded(decode_n, ctx_sum_tok, 1)
+            return
+        else:
+            new, past = sum([tok for tok, _ in prefills]), max([before for _, before in prefills])
+        least, most, few, many, early, late, none, full, short, long = self._limits
         if (
-            ("mixed" if decode_n else "prefill") in self._regions
-            and self._new[0] <= new <= self._new[1] and self._pieces[0] <= len(prefills) <= self._pieces[1]
-            and (not past or self._past[0] <= past <= self._past[1])
-            and (not decode_n or (self._decodes[0] <= decode_n <= self._decodes[1]
-                                  and self._context[0] <= ctx_sum_tok <= self._context[1]))
+            least <= new <= most and few <= len(prefills) <= many and (not past or early <= past <= late)
+            and (none <= decode_n <= full and short <= ctx_sum_tok <= long and self._mixed if decode_n else self._alone)
         ):
             self.asked += 1
         else:
