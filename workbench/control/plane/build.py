@@ -1,0 +1,176 @@
+"""A control plane made of plain facts, as a TOML's `[control]` table holds them: policies by name with parameters."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from workbench.control.auth.manager import UserManager
+from workbench.control.limits import Level, Limits
+from workbench.control.money.billing import Billing
+from workbench.control.money.price_book import PriceBook
+from workbench.control.plane.desk import Desk
+from workbench.control.plane.draws import Draws
+from workbench.control.plane.fleet import Fleet
+from workbench.control.plane.keys import DigestKeys
+from workbench.control.plane.lines import Line
+from workbench.control.plane.plan_limits import PlanLimits
+from workbench.control.plane.plane import ControlPlane
+from workbench.control.queueing.manager import QueueManager
+from workbench.control.registry import UnknownPolicy, made, make
+from workbench.control.tenants.book import Tenants
+from workbench.control.tenants.standard import FACTS
+
+TABLES = ("allocator", "auth", "billing", "breaker", "cache", "limits", "models", "queue", "replicas", "retries",
+          "routing", "scheduling", "seed", "sla", "tenants", "window")
+KEYS = ("tenant", "user", "model")  # of a limit's levels
+Facts = Mapping[str, Any]
+Custom = Mapping[str, Any]  # kind -> class, from the user's own file
+
+
+def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
+    """A fresh one. Without more than `replicas` it is a queue in order of arrival and the least busy replica.
+
+    ValueError with one line, and a suggestion, for a name or a parameter that nobody knows. `custom`: the class to
+    take for `scheduling` or `routing`, from the user's own file.
+    """
+    _known("control", facts, TABLES)
+    custom, seed = custom or {}, facts.get("seed", 0)
+    fleet = Fleet(facts.get("replicas", 1), facts.get("window"), _part(facts, "breaker"))
+    tenants = _tenants(facts, fleet)
+    lines = {pool: Line(pool, _queue(facts, custom, tenants, pool)) for pool in sorted(fleet.pools)}
+    return ControlPlane(Desk(
+        fleet, lines, _policy("routing", facts, custom, "least_outstanding", {"randomness": Draws(seed, "routing")}),
+        auth=_auth(facts), tenants=tenants, limits=_limits(facts, tenants), cache=_cache(facts),
+        models=_part(facts, "models"), allocator=_allocator(facts),
+        retries=_part(facts, "retries", {"randomness": Draws(seed, "retries")}), billing=_billing(facts),
+        sla=_sla(facts, tenants),
+    ))
+
+
+def _known(place: str, facts: Facts, names: tuple[str, ...]) -> None:
+    for name in facts:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+            raise UnknownPolicy(f"{place}.{name}: unknown; {remedy}")
+
+
+def _part(facts: Facts, name: str, given: Facts | None = None) -> Any:
+    return None if name not in facts else make("part", name, facts[name], given)
+
+
+def _policy(kind: str, facts: Facts, custom: Custom, default: str, given: Facts) -> Any:
+    """`{name, parameters}`, or a bare name."""
+    chosen = facts.get(kind, default)
+    if isinstance(chosen, str):
+        chosen = {"name": chosen}
+    _known(f"control.{kind}", chosen, ("name", "parameters"))
+    parameters = chosen.get("parameters", {})
+    if kind in custom:
+        return made(f"{kind} of your own file", custom[kind], parameters, given)
+    return make(kind, chosen.get("name", default), parameters, given)
+
+
+def _tenants(facts: Facts, fleet: Fleet) -> Tenants | None:
+    """`tenants = "standard"` are Free, Pro and Enterprise; `standard = true` beside tenants adds these to them."""
+    given = facts.get("tenants")
+    if given is None:
+        if "shared" not in fleet.pools:
+            raise ValueError("replicas: without tenants every replica is of pool 'shared'")
+        return None
+    if given == "standard":
+        given = {"standard": True}
+    own = {key: value for key, value in given.items() if key != "standard"}
+    base = FACTS if given.get("standard", False) else {}
+    tenants = Tenants.from_facts({**base, **own, "tiers": {**base.get("tiers", {}), **own.get("tiers", {})}})
+    for name in tenants.names:
+        if tenants.pool(name) not in fleet.pools:
+            raise ValueError(f"tenants.{name}: needs replicas of pool {tenants.pool(name)!r}; the fleet has "
+                             f"{', '.join(sorted(fleet.pools))}")
+    return tenants
+
+
+def _queue(facts: Facts, custom: Custom, tenants: Tenants | None, pool: str) -> QueueManager:
+    """Fair orders take their weights, and the queue its bounds, from the tenants where nothing else is said."""
+    parameters = dict(facts.get("queue", {}))
+    given: dict[str, Any] = {}
+    if tenants is not None:
+        chosen = facts.get("scheduling", "fifo")
+        own = chosen.get("parameters", {}) if isinstance(chosen, Mapping) else {}
+        for name, values in (("weights", tenants.weights()), ("tier_weights", tenants.tier_weights())):
+            if name not in own:
+                given[name] = values
+        parameters.setdefault("tenant_limits", tenants.waiting_limits())
+    given["randomness"] = Draws(facts.get("seed", 0), f"scheduling/{pool}")
+    queue: QueueManager = make("part", "queue", parameters,
+                               {"order": _policy("scheduling", facts, custom, "fifo", given)})
+    return queue
+
+
+def _auth(facts: Facts) -> UserManager | None:
+    raw = facts.get("auth")
+    if raw is None:
+        return None
+    _known("control.auth", raw, ("keys", "quotas"))
+    quotas = None if "quotas" not in raw else make("part", "quotas", raw["quotas"])
+    return UserManager([DigestKeys(raw.get("keys", ()))], quotas=quotas)
+
+
+def _limits(facts: Facts, tenants: Tenants | None) -> Limits | PlanLimits | None:
+    """`limits = "plan"`: as the tenants' plans say. Else `levels`, each with a meter by name."""
+    raw = facts.get("limits")
+    if raw is None:
+        return None
+    if raw == "plan":
+        if tenants is None:
+            raise ValueError("limits 'plan': there are no tenants to take it from")
+        return PlanLimits(tenants)
+    parameters = dict(raw)
+    levels = []
+    for i, level in enumerate(parameters.pop("levels", ())):
+        _known(f"control.limits.levels.{i}", level, ("name", "meter", "parameters", "by", "counts"))
+        by = level.get("by", level.get("name", ""))
+        if by not in KEYS:
+            raise ValueError(f"limits.levels.{i}.by: {by!r} is unknown; known: {', '.join(KEYS)}")
+        if level.get("counts", "amount") not in ("amount", "requests"):
+            raise ValueError(f"limits.levels.{i}.counts: {level['counts']!r} is unknown; known: amount, requests")
+        meter = make("meter", level.get("meter", "gcra"), level.get("parameters"))
+        levels.append(Level(level.get("name", by), meter, by, level.get("counts", "amount")))
+    limits: Limits = make("part", "limits", parameters, {"levels": levels})
+    return limits
+
+
+def _cache(facts: Facts) -> Any:
+    raw = facts.get("cache")
+    if raw is None:
+        return None
+    parameters = dict(raw)
+    chosen = parameters.pop("eviction", "lru")
+    chosen = {"name": chosen} if isinstance(chosen, str) else chosen
+    eviction = make("eviction", chosen.get("name", "lru"), chosen.get("parameters"))
+    return make("part", "cache", parameters, {"eviction": eviction})
+
+
+def _allocator(facts: Facts) -> Any:
+    """Guarantees evict who borrowed, also after the first byte: not here, where that is never done."""
+    if facts.get("allocator", {}).get("guarantees"):
+        raise ValueError("allocator.guarantees: the plane takes nothing back from who runs; leave them out")
+    return _part(facts, "allocator")
+
+
+def _billing(facts: Facts) -> Billing | None:
+    raw = facts.get("billing")
+    if raw is None:
+        return None
+    _known("control.billing", raw, ("prices",))
+    return Billing(PriceBook.from_facts(raw.get("prices", ())))
+
+
+def _sla(facts: Facts, tenants: Tenants | None) -> Any:
+    """Targets are the tiers' where nothing else is said."""
+    if "sla" not in facts:
+        return None
+    parameters = dict(facts["sla"])
+    if tenants is not None:
+        parameters.setdefault("targets", tenants.targets())
+    return make("part", "sla", parameters)

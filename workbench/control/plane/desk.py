@@ -1,0 +1,45 @@
+"""What all steps of the plane work on: the policies that are there, who is inside, and what was decided so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from workbench.control.auth.manager import UserManager
+from workbench.control.cache import CacheKey, ResponseCache
+from workbench.control.limits import Limits
+from workbench.control.models.registry import ModelRegistry
+from workbench.control.money.billing import Billing
+from workbench.control.plane.events import Decision
+from workbench.control.plane.fleet import Fleet
+from workbench.control.plane.inside import Inside, Tally
+from workbench.control.plane.lines import Alarms, Line
+from workbench.control.plane.plan_limits import PlanLimits
+from workbench.control.resources.allocator import Allocator
+from workbench.control.routing.protocol import Router
+from workbench.control.routing.retries import Retries
+from workbench.control.scheduling.sla import Attainment
+from workbench.control.tenants.book import Tenants
+
+
+@dataclass(slots=True)
+class Desk:
+    """None: that policy is absent. `lines` by pool."""
+
+    fleet: Fleet
+    lines: Mapping[str, Line]
+    router: Router
+    auth: UserManager | None = None
+    tenants: Tenants | None = None
+    limits: Limits | PlanLimits | None = None
+    cache: ResponseCache | None = None
+    models: ModelRegistry | None = None
+    allocator: Allocator | None = None  # of KV tokens, the whole fleet's
+    retries: Retries | None = None
+    billing: Billing | None = None
+    sla: Attainment | None = None
+    inside: dict[str, Inside] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    decided: list[Decision] = field(default_factory=list)
+    patience: Alarms = field(default_factory=Alarms)  # of those that no queue watches
+    later: Alarms = field(default_factory=Alarms)  # retries
+    orphans: list[CacheKey] = field(default_factory=list)  # flights whose leader failed
+    sequence: int = 0

@@ -1,0 +1,178 @@
+"""What the control plane is told and what it answers, and how both are written: one flat JSON object each."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+# failure: 5xx or broken off. rejected: the engine's 429. refused: any other 4xx. unsent: no connection
+Outcome = Literal["ok", "failure", "rejected", "timeout", "refused", "unsent"]
+
+
+class Arrived(NamedTuple):
+    """A request reached the plane. `key` is a digest of its credential, never the credential. `max_tok` is the most
+    output it asked for (0: not said, then the estimate); the true length is never here. `cache` is a digest of prompt
+    and parameters where the answer may be kept, "" where it may not."""
+
+    request_id: str
+    tenant: str = "default"
+    user: str = ""
+    key: str = ""
+    tier: str = "standard"
+    model: str = ""
+    prompt_tok: int = 1
+    estimated_tok: int = 1
+    max_tok: int = 0
+    deadline_ns: int | None = None
+    priority: int = 0
+    cache: str = ""
+    session: str = ""
+    prefix_ids: tuple[int, ...] = ()
+
+
+class FirstToken(NamedTuple):
+    """The client has the first byte of this attempt: from here on no retry and no preemption."""
+
+    request_id: str
+    attempt: int
+
+
+class Progress(NamedTuple):
+    """So many output tokens went out in all."""
+
+    request_id: str
+    attempt: int
+    output_tok: int
+
+
+class Left(NamedTuple):
+    """A released attempt is over at its replica. `prompt_tok` and `cached_tok` as far as they were computed."""
+
+    request_id: str
+    attempt: int
+    outcome: Outcome = "ok"
+    prompt_tok: int = 0
+    cached_tok: int = 0
+    output_tok: int = 0
+    error: str = ""
+    retry_after_ns: int = 0
+    cost_pusd: int = 0
+
+
+class Gone(NamedTuple):
+    """The client gave up."""
+
+    request_id: str
+
+
+class Report(NamedTuple):
+    """What a replica says of itself, and when it said so."""
+
+    replica: int
+    reported_ns: int
+    waiting: int = 0
+    running: int = 0
+    kv_used_ppm: int = 0
+
+
+class ReplicaUp(NamedTuple):
+    """It takes requests."""
+
+    replica: int
+
+
+class ReplicaDown(NamedTuple):
+    """It takes none. What was inside leaves by events of its own."""
+
+    replica: int
+
+
+class Time(NamedTuple):
+    """A wake that was asked for."""
+
+
+class Reject(NamedTuple):
+    """The end of a request that no replica began: `rejected` (not allowed, over a limit), `shed` or `expired`."""
+
+    request_id: str
+    outcome: Literal["rejected", "shed", "expired"]
+    status: int
+    reason: str
+    retry_after_ns: int | None = None
+
+
+class Answer(NamedTuple):
+    """The end of a request whose answer is kept (`cache`), or was just computed for another (`flight`)."""
+
+    request_id: str
+    source: Literal["cache", "flight"]
+    answer_of: str  # the request that computed it
+
+
+class Release(NamedTuple):
+    """Hand it to that replica now."""
+
+    request_id: str
+    attempt: int
+    replica: int
+    model: str
+
+
+class Cancel(NamedTuple):
+    """Stop this attempt; nothing more is wanted of it."""
+
+    request_id: str
+    attempt: int
+    replica: int
+    why: str
+
+
+class Finish(NamedTuple):
+    """The end of a request that was released, or whose client gave up."""
+
+    request_id: str
+    outcome: Literal["ok", "error", "cancelled"]
+    reason: str
+    attempts: int
+
+
+class Charge(NamedTuple):
+    """Posted to the ledger. A volume price may make it negative."""
+
+    request_id: str
+    tenant: str
+    price_pusd: int
+    cost_pusd: int
+
+
+class Wake(NamedTuple):
+    """Tell `Time` at that moment."""
+
+    at_ns: int
+
+
+Event = Arrived | FirstToken | Progress | Left | Gone | Report | ReplicaUp | ReplicaDown | Time
+Decision = Reject | Answer | Release | Cancel | Finish | Charge | Wake
+EVENTS: tuple[type[Any], ...] = (Arrived, FirstToken, Progress, Left, Gone, Report, ReplicaUp, ReplicaDown, Time)
+DECISIONS: tuple[type[Any], ...] = (Reject, Answer, Release, Cancel, Finish, Charge, Wake)
+_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (*EVENTS, *DECISIONS)}
+
+
+def to_json(item: Event | Decision) -> dict[str, Any]:
+    """`kind` and what differs from the defaults."""
+    defaults = item._field_defaults
+    values = {name: value for name, value in zip(item._fields, item, strict=True)
+              if name not in defaults or defaults[name] != value}
+    return {"kind": type(item).__name__, **values}
+
+
+def from_json(raw: Mapping[str, Any]) -> Any:
+    """The event or decision again; ValueError for what no version wrote."""
+    values = dict(raw)
+    kind = _KINDS.get(str(values.pop("kind", "")))
+    if kind is None:
+        raise ValueError(f"kind {raw.get('kind')!r} is neither an event nor a decision")
+    if isinstance(values.get("prefix_ids"), list):
+        values["prefix_ids"] = tuple(values["prefix_ids"])
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"{raw.get('kind')}: {error}") from None

@@ -1,0 +1,92 @@
+"""The replicas as the plane knows them: who is up, how much is out there, what they last reported."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from workbench.control.limits.answer import whole
+from workbench.control.routing.breaker import CircuitBreaker
+from workbench.control.routing.protocol import Candidate, Signal
+
+
+class Spec(NamedTuple):
+    """A replica. `models` empty: whatever is asked of it."""
+
+    pool: str = "shared"
+    models: tuple[str, ...] = ()
+    weight: int = 1
+
+
+class Fleet:
+    """`window`: most that one replica has out; None: no bound, and then the order is the engine's."""
+
+    def __init__(self, replicas: int | Sequence[Mapping[str, Any]], window: int | None = None,
+                 breaker: CircuitBreaker | None = None) -> None:
+        self.specs = [Spec()] * whole("replicas", replicas) if isinstance(replicas, int) else [
+            _spec(i, raw) for i, raw in enumerate(replicas)]
+        if not self.specs:
+            raise ValueError("replicas: none; give at least one")
+        self.window, self.breaker = None if window is None else whole("window", window), breaker
+        self.up = [True] * len(self.specs)
+        self._all = [Candidate(i, weight=spec.weight) for i, spec in enumerate(self.specs)]
+        self.pools: dict[str, list[int]] = {}
+        for i, spec in enumerate(self.specs):
+            self.pools.setdefault(spec.pool, []).append(i)
+        self._mixed = any(spec.models for spec in self.specs)
+
+    @property
+    def outstanding(self) -> int:
+        return sum(candidate.outstanding for candidate in self._all)
+
+    def serves(self, pool: str, model: str) -> bool:
+        return not self._mixed or any(self._can(i, model) for i in self.pools[pool])
+
+    def candidates(self, now_ns: int, pool: str) -> list[Candidate]:
+        """Who of the pool is up, has a place, and is not behind an open circuit; by number."""
+        every, up, window, breaker = self._all, self.up, self.window, self.breaker
+        found = [every[i] for i in self.pools[pool] if up[i] and (window is None or every[i].outstanding < window)]
+        if breaker is not None:
+            found = [one for one in found if breaker.allows(now_ns, one.replica)]
+        return found
+
+    def fit(self, candidates: list[Candidate], model: str, tried: Sequence[int]) -> list[Candidate]:
+        """Of these, who serves the model; not where an attempt failed, if there is anybody else."""
+        if self._mixed:
+            candidates = [one for one in candidates if self._can(one.replica, model)]
+        if tried:
+            candidates = [one for one in candidates if one.replica not in tried] or candidates
+        return candidates
+
+    def taken(self, replica: int, tok: int) -> None:
+        number, out, out_tok, signal, weight = self._all[replica]
+        self._all[replica] = Candidate(number, out + 1, out_tok + tok, signal, weight)
+
+    def freed(self, replica: int, tok: int) -> None:
+        number, out, out_tok, signal, weight = self._all[replica]
+        self._all[replica] = Candidate(number, out - 1, out_tok - tok, signal, weight)
+
+    def reported(self, replica: int, signal: Signal) -> None:
+        """An older report than the last one is no news."""
+        one = self._all[self._known(replica)]
+        if one.signal is None or signal.reported_ns >= one.signal.reported_ns:
+            self._all[replica] = one._replace(signal=signal)
+
+    def turned(self, replica: int, up: bool) -> None:
+        self.up[self._known(replica)] = up
+
+    def _known(self, replica: int) -> int:
+        if not 0 <= replica < len(self._all):
+            raise ValueError(f"replica {replica}: unknown; there are 0 to {len(self._all) - 1}")
+        return replica
+
+    def _can(self, replica: int, model: str) -> bool:
+        models = self.specs[replica].models
+        return not models or model in models
+
+
+def _spec(i: int, raw: Mapping[str, Any]) -> Spec:
+    try:
+        spec = Spec(**{**raw, "models": tuple(raw.get("models", ()))})
+    except TypeError:
+        raise ValueError(f"replicas.{i} {dict(raw)}: known keys: {', '.join(Spec._fields)}") from None
+    whole(f"replicas.{i}.weight", spec.weight)
+    return spec

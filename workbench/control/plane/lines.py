@@ -1,0 +1,43 @@
+"""Who waits: one line before each pool of replicas, and the times at which somebody's patience ends."""
+
+import heapq
+from collections.abc import Mapping
+
+from workbench.control.plane.inside import Inside
+from workbench.control.queueing.manager import QueueManager
+
+
+class Line:
+    """A queue, and the one that was popped but fits nowhere yet: nobody goes before it."""
+
+    __slots__ = ("held", "pool", "queue")
+
+    def __init__(self, pool: str, queue: QueueManager) -> None:
+        self.pool, self.queue = pool, queue
+        self.held: Inside | None = None
+
+    def __len__(self) -> int:
+        return len(self.queue) + (self.held is not None)
+
+
+class Alarms:
+    """(when, request) in order of time, then of setting. Who cares no longer is passed over by the reader."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, str]] = []
+        self._set = 0
+
+    def add(self, at_ns: int, request_id: str) -> None:
+        self._set += 1
+        heapq.heappush(self._heap, (at_ns, self._set, request_id))
+
+    def due_ns(self) -> int | None:
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self, now_ns: int) -> str | None:
+        """The next that is due by now."""
+        return heapq.heappop(self._heap)[2] if self._heap and self._heap[0][0] <= now_ns else None
+
+
+def waiting(lines: Mapping[str, Line]) -> int:
+    return sum(len(line) for line in lines.values())

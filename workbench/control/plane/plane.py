@@ -1,0 +1,132 @@
+"""One pure object for the whole control plane: an event in, decisions out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from workbench.control.plane import admission, leaving
+from workbench.control.plane.desk import Desk
+from workbench.control.plane.ending import drop, lead_on, refuse
+from workbench.control.plane.events import (
+    Arrived,
+    Decision,
+    Event,
+    FirstToken,
+    Gone,
+    Left,
+    Progress,
+    ReplicaDown,
+    ReplicaUp,
+    Report,
+    Time,
+    Wake,
+)
+from workbench.control.plane.lines import waiting
+from workbench.control.plane.release import release
+from workbench.control.routing.protocol import Signal
+
+FREES = (Arrived, Left, Gone, ReplicaUp, ReplicaDown, Time)  # after which somebody may be released
+
+
+class ControlPlane:
+    """Tell it what happened, in order of time; do what it answers, in that order. ValueError: the clock went back, or
+    a request_id is inside already; then nothing was changed.
+
+    Every request ends in exactly one `Reject`, `Answer` or `Finish`. The rule of the first byte: after `FirstToken`
+    nothing is retried and nobody preempted.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._now_ns = 0
+        self._wake_ns: int | None = None
+        self._does: dict[type[Any], Callable[[Desk, int, Any], None]] = {
+            Arrived: admission.arrive, FirstToken: leaving.first_token, Progress: leaving.progress,
+            Left: leaving.left, Gone: leaving.gone, Report: _report, ReplicaUp: _up, ReplicaDown: _down, Time: _time,
+        }
+
+    def on(self, now_ns: int, event: Event) -> tuple[Decision, ...]:
+        if now_ns < self._now_ns:
+            raise ValueError(f"the clock went back from {self._now_ns} to {now_ns} ns")
+        desk = self.desk
+        if event.__class__ is Arrived and event.request_id in desk.inside:
+            raise ValueError(f"request {event.request_id}: is inside already; every request has an id of its own")
+        self._now_ns = now_ns
+        decided = desk.decided = []
+        self._on_time(now_ns)
+        self._does[event.__class__](desk, now_ns, event)
+        lead_on(desk, now_ns)
+        if event.__class__ in FREES:
+            release(desk, now_ns)
+            while desk.orphans:  # of who was dropped on the way
+                lead_on(desk, now_ns)
+                release(desk, now_ns)
+        self._ask_to_wake()
+        return tuple(decided)
+
+    def check(self) -> None:
+        """Conservation of requests, attempts and reservations; RuntimeError says what is lost."""
+        desk, tally = self.desk, self.desk.tally
+        states = desk.inside.values()
+        out = sum(len(state.out) for state in states)
+        placed = waiting(desk.lines) + sum(state.place in ("following", "later", "out") for state in states)
+        for name, have, want in (
+            ("requests", tally.ended + len(desk.inside), tally.arrived),
+            ("places", placed, len(desk.inside)),
+            ("attempts", tally.left + out, tally.released),
+            ("attempts at replicas", desk.fleet.outstanding, out),
+            ("memory", len(desk.allocator) if desk.allocator is not None else out, out),
+        ):
+            if have != want:
+                raise RuntimeError(f"control plane at {self._now_ns} ns: {name} {have}, should be {want}")
+        if desk.billing is not None:
+            revenue = -desk.billing.ledger.group("revenue")
+            if revenue != tally.charged_pusd:
+                raise RuntimeError(f"control plane: charged {tally.charged_pusd} pico-USD, the ledger says {revenue}")
+
+    def _on_time(self, now_ns: int) -> None:
+        """What became due, before what happened."""
+        desk = self.desk
+        if self._wake_ns is not None and now_ns >= self._wake_ns:
+            self._wake_ns = None
+        for line in desk.lines.values():
+            for dropped in line.queue.expire(now_ns):
+                drop(desk, now_ns, dropped)
+        while (name := desk.patience.pop(now_ns)) is not None:
+            state = desk.inside.get(name)
+            if state is not None and state.place in ("following", "held", "later"):
+                leaving.abandon(desk, now_ns, state)
+                refuse(desk, now_ns, state, "expired", 504, "deadline passed")
+        while (name := desk.later.pop(now_ns)) is not None:
+            leaving.again(desk, now_ns, name)
+
+    def _ask_to_wake(self) -> None:
+        due_ns = self.due_ns()
+        if due_ns is not None and (self._wake_ns is None or due_ns < self._wake_ns):
+            self._wake_ns = due_ns
+            self.desk.decided.append(Wake(due_ns))
+
+    def due_ns(self) -> int | None:
+        """When something is to be done, if nothing happens before."""
+        desk = self.desk
+        due = [desk.patience.due_ns(), desk.later.due_ns(), *[line.queue.due_ns() for line in desk.lines.values()]]
+        if desk.fleet.breaker is not None and waiting(desk.lines):
+            due.append(desk.fleet.breaker.due_ns())  # of the last time it was asked: perhaps in the past
+        return min([at_ns for at_ns in due if at_ns is not None and at_ns > self._now_ns], default=None)
+
+
+def _report(desk: Desk, now_ns: int, event: Report) -> None:
+    if event.reported_ns > now_ns:
+        raise ValueError(f"replica {event.replica}: its report of {event.reported_ns} ns comes before it, at {now_ns}")
+    desk.fleet.reported(event.replica, Signal(*event[1:]))
+
+
+def _up(desk: Desk, now_ns: int, event: ReplicaUp) -> None:  # noqa: ARG001 - one signature for all events
+    desk.fleet.turned(event.replica, True)
+
+
+def _down(desk: Desk, now_ns: int, event: ReplicaDown) -> None:  # noqa: ARG001 - one signature for all events
+    desk.fleet.turned(event.replica, False)
+
+
+def _time(desk: Desk, now_ns: int, event: Time) -> None:
+    """What was due is done already."""
