@@ -98,6 +98,6 @@ def test_twice_the_requests_in_flight_are_slower_and_the_same_cell_is_the_same(t
     assert len(schedule(many, 3)) == 192
     assert all(820 <= item.asked_prompt_tok + 1 <= 1_025 for item in schedule(many, 3))
     assert simulate_cell(many, 3).tpot_s > 1.2 * simulate_cell(few, 3).tpot_s
-    with pytest.raises(NotModelledError, match="attention heads"):
+    with pytest.raises(NotModelledError, match="heads do not divide"):
         simulate_cell(Cell(**{**{name: getattr(few, name) for name in Cell.__dataclass_fields__},
                               "decode": Workers(1, 8, 24, 1, 1)}))
