@@ -28,7 +28,7 @@ def gpu_chart(data: Inputs) -> Chart | Prose:
     basis = (f"profiles of source silicon, {data.gpus['model']} {data.gpus['quant']}; "
              f"n = {len(data.gpus['seeds'])} seeds of {data.gpus['requests']} requests")
     return Chart(
-        "gpus", "GPUs that one copy of the model is split over", (
+        "gpus", "GPUs", (
             Panel("highest load inside the SLO (requests/s)", tuple(
                 _split(data.gpus, card, i) for i, card in enumerate(cards))),
             Panel("cost at that load (USD per 1M output tokens)", tuple(
