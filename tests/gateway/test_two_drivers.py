@@ -1,0 +1,166 @@
+"""One policy, two drivers: SimPy and asyncio on a virtual clock tell the plane the same, and it decides the same."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+from one_engine import OneEngine
+
+from sims.clock import Turn
+from sims.overheads import Overheads
+from sims.plane.driver import Failure
+from sims.plane.run import simulate_plane
+from sims.rules import VllmRules
+from workbench.control.plane.build import plane_of
+from workbench.control.plane.events import Arrived, FirstToken, Left, Wake
+from workbench.control.plane.journal import PlaneJournal, first_difference
+from workbench.gateway.driver import Gateway
+from workbench.gateway.virtual import EverybodyWaits, VirtualLoop, run
+from workbench.profile.batch import Batch
+from workbench.runlog.schema import Planned
+
+RULES = VllmRules(kv_blocks=120, max_num_seqs=3, max_num_batched_tokens=128, prefix_caching=True)
+US = 1_000
+CLIENTS = 2
+
+
+class Steps:
+    """Whole microseconds, so that many things happen at the same instant."""
+
+    def iteration_ns(self, batch: Batch) -> int:
+        return US * (2 + batch.prefill_tok // 64 + batch.decode_n // 2)
+
+
+PLAIN: Mapping[str, Any] = {"replicas": 2}
+WINDOWED: Mapping[str, Any] = {
+    "replicas": 3, "window": 2, "scheduling": "vtc", "routing": "longest_prefix", "queue": {"limit": 20}}
+MUCH: Mapping[str, Any] = {
+    "seed": 3, "replicas": 3, "window": 3,
+    "auth": {"keys": [{"digest": f"k-{name}", "tenant": name, "user": name} for name in "abc"]},
+    "tenants": {"tiers": {"free": {"weight": 1, "priority": 1, "deadline_ns": 90 * US, "ttft_ns": 30 * US},
+                          "pro": {"weight": 3, "e2e_ns": 80 * US, "cache": "tier"}},
+                "tenants": {"a": {"tier": "free"}, "b": {"tier": "pro"}, "c": {"tier": "pro"}}},
+    "limits": {"levels": [{"name": "tenant", "parameters": {"amount": 4_000, "per_ns": 100 * US}},
+                          {"name": "user", "counts": "requests", "meter": "sliding_log",
+                           "parameters": {"amount": 30, "per_ns": 100 * US}}]},
+    "cache": {"capacity_bytes": 300, "ttl_ns": 60 * US},
+    "queue": {"limit": 15, "overflow": "drop_lowest", "codel": {"target_ns": 20 * US, "interval_ns": 50 * US}},
+    "scheduling": "wfq", "routing": "power_of_choices", "breaker": {"failures": 2, "window": 4, "open_ns": 20 * US},
+    "retries": {"wait_ns": 5 * US, "most_wait_ns": 20 * US, "ratio_ppm": 500_000},
+    "allocator": {"capacity": 900},
+    "billing": {"prices": [{"model": "*", "kind": kind, "flat": 7} for kind in ("input", "output")]},
+    "sla": {"window_ns": 60 * US},
+}
+EAGER: Mapping[str, Any] = {
+    "replicas": 2, "window": 1, "scheduling": {"name": "edf", "parameters": {"preempt": True}}}
+
+
+def drawn(seed: int, n: int = 150) -> tuple[list[Planned], dict[str, Arrived]]:
+    """Bursts at whole microseconds, from three tenants, some of the same beginning."""
+    rng, at_ns, plans, told = Random(seed), 0, list[Planned](), dict[str, Arrived]()
+    for i in range(n):
+        at_ns += rng.choice([0, 0, US, 3 * US, 9 * US])
+        tenant, prompt = rng.choice("abc"), rng.choice([16, 40, 64, 200])
+        ids = tuple(rng.randint(0, 2) * 100 + j for j in range(prompt // 16)) if rng.random() < 0.5 else ()
+        plan = Planned(f"r{i}", at_ns, prompt, rng.randint(1, 12), tenant, prefix_ids=ids, prefix_tok=16 if ids else 0)
+        plans.append(plan)
+        told[plan.request_id] = Arrived(
+            plan.request_id, tenant, key=f"k-{tenant}", prompt_tok=prompt, estimated_tok=6, max_tok=12,
+            deadline_ns=rng.choice([None, None, at_ns + rng.randint(5, 60) * US]), prefix_ids=ids,
+            cache=rng.choice(["", "", f"q{rng.randint(0, 4)}"]))
+    return plans, told
+
+
+def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Mapping[str, Any],
+               failures: Sequence[Failure], patience_ns: int | None) -> PlaneJournal:
+    """Clients as tasks, engines as tasks, failures as tasks; nobody knows of the simulator's driver."""
+    async def main(loop: VirtualLoop) -> PlaneJournal:
+        by_name = {plan.request_id: plan for plan in plans}
+        plane = plane_of(facts)
+        engines = [OneEngine(loop, i, RULES, Steps(), by_name) for i in range(len(plane.desk.fleet.specs))]
+        gateway = Gateway(plane, engines, loop)
+
+        async def client(plan: Planned) -> None:
+            await gateway.ask(told[plan.request_id])
+
+        def impatient(task: asyncio.Task[None], name: str) -> None:
+            if not task.done() and not gateway.got[name]:
+                task.cancel()
+
+        async def fails(one: Failure) -> None:
+            await loop.until_ns(one.at_ns, Turn.END, 1 << 31)
+            gateway.down(one.replica)
+            assert one.down_ns is not None
+            await engines[one.replica].fail(one.down_ns)
+            gateway.up(one.replica)
+
+        breaks = [loop.create_task(fails(one)) for one in failures]
+        clients = []
+        for plan in plans:
+            await loop.until_ns(plan.intended_ns or 0, Turn.ARRIVE)
+            clients.append(loop.create_task(client(plan)))
+            if patience_ns is not None:
+                give_up = partial(impatient, clients[-1], plan.request_id)
+                loop.call_at_ns(loop.now_ns + patience_ns, give_up, Turn.ARRIVE, CLIENTS)
+        await asyncio.gather(*clients, *breaks, return_exceptions=True)
+        plane.check()
+        journal = PlaneJournal(facts, gateway.journal or ())
+        while (last_ns := _last_wake_ns(journal)) > loop.now_ns:
+            await loop.until_ns(last_ns, Turn.STOP)
+        for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0)
+        return journal
+    journal: PlaneJournal = run(main)
+    return journal
+
+
+def _last_wake_ns(journal: PlaneJournal) -> int:
+    return max((one.at_ns for entry in journal.entries for one in entry.decisions if isinstance(one, Wake)), default=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("facts", "failing", "patience_ns"), [
+    (PLAIN, False, None), (WINDOWED, False, None), (WINDOWED, True, 40 * US), (EAGER, False, None),
+    (MUCH, False, None), (MUCH, True, 25 * US),
+], ids=["plain", "windowed", "failing", "preempting", "everything", "everything fails"])
+def test_both_drivers_journals_are_equal_byte_for_byte(
+    seed: int, facts: Mapping[str, Any], failing: bool, patience_ns: int | None
+) -> None:
+    plans, told = drawn(seed)
+    failures = [Failure(100 * US, 0, 50 * US), Failure(180 * US, 1, 30 * US)] if failing else []
+    simulated = simulate_plane(plans, Steps(), RULES, facts, arrival=lambda plan: told[plan.request_id],
+                               failures=failures, patience_ns=patience_ns, overheads=Overheads(), checked=True)
+    served = by_asyncio(plans, told, facts, failures, patience_ns)
+    assert simulated.journal is not None
+    first, second = list(simulated.journal.lines()), list(served.lines())
+    for line, other in zip(first, second, strict=False):
+        assert line == other
+    assert len(first) == len(second)
+    assert first_difference(served) is None
+    kinds = Counter(type(entry.event) for entry in served.entries)
+    assert kinds[Arrived] == 150
+    assert kinds[FirstToken] > 20
+    assert kinds[Left] > 20
+
+
+def test_virtual_time_passes_at_once_and_in_order() -> None:
+    async def main(loop: VirtualLoop) -> list[str]:
+        said: list[str] = []
+        for text, at_ns, turn, lane in (("d", 7, 2, 0), ("b", 7, 0, 1), ("c", 7, 1, 0), ("a", 7, 0, 0), ("z", 9, 0, 0)):
+            loop.call_at_ns(at_ns, lambda text=text: said.append(f"{text}{loop.now_ns}"), turn, lane)
+        loop.call_at_ns(8, lambda: said.append("never")).cancel()
+        await asyncio.sleep(3600)
+        return [*said, f"{loop.time():.0f} s"]
+    assert run(main) == ["a7", "b7", "c7", "d7", "z9", "3600 s"]
+
+
+def test_waiting_for_ever_is_an_error() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        await loop.create_future()
+    with pytest.raises(EverybodyWaits, match="at 0 ns everybody waits"):
+        run(main)

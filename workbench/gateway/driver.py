@@ -1,0 +1,132 @@
+"""asyncio's driver of the control plane: a task for each attempt, and a client that awaits its request's end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from workbench.control.plane.events import (
+    Answer,
+    Arrived,
+    Cancel,
+    Event,
+    Finish,
+    FirstToken,
+    Gone,
+    Left,
+    Outcome,
+    Reject,
+    Release,
+    ReplicaDown,
+    ReplicaUp,
+    Time,
+    Wake,
+)
+from workbench.control.plane.journal import Entry
+from workbench.control.plane.plane import ControlPlane
+
+WAKES = 1  # after those who arrive at the same instant
+
+
+class Chunk(NamedTuple):
+    """Output tokens that came together."""
+
+    tok: int
+    cached_tok: int = 0  # of the prompt
+
+
+class EngineError(Exception):
+    """An attempt failed at its engine."""
+
+    def __init__(self, outcome: Outcome, error: str, retry_after_ns: int = 0) -> None:
+        super().__init__(error)
+        self.outcome, self.error, self.retry_after_ns = outcome, error, retry_after_ns
+
+
+class Engine(Protocol):
+    """Something that answers: a model of one here, an HTTP client of a real one later."""
+
+    def stream(self, ask: Arrived, attempt: int, model: str) -> AsyncIterator[Chunk]:
+        """Ends with the answer; raises EngineError. Closing it cancels the request at the engine."""
+        ...
+
+
+class Times(Protocol):
+    """A clock that calls back."""
+
+    @property
+    def now_ns(self) -> int: ...
+
+    def call_at_ns(self, when_ns: int, call: Callable[[], object], turn: int = 0, lane: int = 0) -> object: ...
+
+
+End = Reject | Answer | Finish
+
+
+class Gateway:
+    """Every event goes through `tell`: the plane decides, and what it decided is begun before anything else runs."""
+
+    def __init__(self, plane: ControlPlane, engines: Sequence[Engine], times: Times, *,
+                 keep_journal: bool = True) -> None:
+        self.plane, self.engines, self.times = plane, engines, times
+        self.journal: list[Entry] | None = [] if keep_journal else None
+        self.got: dict[str, int] = {}  # output tokens that a client has
+        self._asks: dict[str, Arrived] = {}
+        self._ends: dict[str, asyncio.Future[End]] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+
+    async def ask(self, event: Arrived) -> End:
+        """A client's request, to its end. Cancelling the caller is the client giving up."""
+        end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._asks[event.request_id], self._ends[event.request_id] = event, end
+        self.got[event.request_id] = 0
+        self.tell(event)
+        try:
+            return await end
+        except asyncio.CancelledError:
+            self.tell(Gone(event.request_id))
+            raise
+
+    def down(self, replica: int) -> None:
+        """What was inside fails by itself."""
+        self.tell(ReplicaDown(replica))
+
+    def up(self, replica: int) -> None:
+        self.tell(ReplicaUp(replica))
+
+    def tell(self, event: Event) -> None:
+        now_ns = self.times.now_ns
+        decisions = self.plane.on(now_ns, event)
+        if self.journal is not None:
+            self.journal.append(Entry(now_ns, event, decisions))
+        for one in decisions:
+            match one:
+                case Release(request_id, attempt):
+                    self._tasks[request_id, attempt] = asyncio.get_running_loop().create_task(self._serve(one))
+                case Cancel(request_id, attempt):
+                    self._tasks.pop((request_id, attempt)).cancel()
+                case Reject() | Answer() | Finish():
+                    del self._asks[one.request_id]
+                    end = self._ends.pop(one.request_id)
+                    if not end.done():
+                        end.set_result(one)
+                case Wake(at_ns):
+                    self.times.call_at_ns(at_ns, lambda: self.tell(Time()), lane=WAKES)
+
+    async def _serve(self, one: Release) -> None:
+        """One attempt: its first byte, then its end. Cancelled, it says nothing."""
+        name, attempt = one.request_id, one.attempt
+        ask, tok, cached_tok = self._asks[name], 0, 0
+        stream = self.engines[one.replica].stream(ask, attempt, one.model)
+        try:
+            async for chunk in stream:
+                self.got[name] += chunk.tok
+                if not tok:
+                    cached_tok = chunk.cached_tok
+                    self.tell(FirstToken(name, attempt))
+                tok += chunk.tok
+        except EngineError as error:
+            left = Left(name, attempt, error.outcome, error=error.error, retry_after_ns=error.retry_after_ns)
+        else:
+            left = Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok)
+        self._tasks.pop((name, attempt), None)
+        self.tell(left)
