@@ -20,8 +20,8 @@ from workbench.control.registry import UnknownPolicy, made, make
 from workbench.control.tenants.book import Tenants
 from workbench.control.tenants.standard import FACTS
 
-TABLES = ("allocator", "auth", "billing", "breaker", "cache", "limits", "models", "queue", "replicas", "retries",
-          "routing", "scheduling", "seed", "sla", "tenants", "window")
+TABLES = ("allocator", "auth", "billing", "breaker", "cache", "custom", "limits", "models", "queue", "replicas",
+          "retries", "routing", "scheduling", "seed", "sla", "tenants", "window")
 KEYS = ("tenant", "user", "model")  # of a limit's levels
 Facts = Mapping[str, Any]
 Custom = Mapping[str, Any]  # kind -> class, from the user's own file
@@ -35,6 +35,9 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     """
     _known("control", facts, TABLES)
     custom, seed = custom or {}, facts.get("seed", 0)
+    for kind, about in facts.get("custom", {}).items():
+        if kind not in custom:
+            raise ValueError(f"{kind}: came from a file of your own, {about}; give that file again")
     fleet = Fleet(facts.get("replicas", 1), facts.get("window"), _part(facts, "breaker"))
     tenants = _tenants(facts, fleet)
     lines = {pool: Line(pool, _queue(facts, custom, tenants, pool)) for pool in sorted(fleet.pools)}
