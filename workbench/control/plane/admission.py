@@ -18,18 +18,17 @@ STATUS = {"scope": 403, "disabled": 403, "quota": 429}  # every other reason is 
 
 
 def arrive(desk: Desk, now_ns: int, event: Arrived) -> None:
-    if event.request_id in desk.inside:
-        raise ValueError(f"request {event.request_id}: is inside already; every request has an id of its own")
+    """The plane has seen to it that nobody of this id is inside."""
     desk.tally.arrived += 1
     desk.sequence += 1
     if desk.retries is not None:
         desk.retries.request(now_ns)
-    state = _new(desk, now_ns, event)
+    state, revision, refusal = _known(desk, now_ns, event)
     desk.inside[event.request_id] = state
-    revision = _known(desk, now_ns, state, event)
-    if revision is None:
+    if refusal is not None:
+        refuse(desk, now_ns, state, "rejected", *refusal)
         return
-    if not _within_limits(desk, now_ns, state):
+    if desk.limits is not None and not _within_limits(desk, now_ns, state):
         return
     if desk.cache is not None and event.cache and not _computes(desk, now_ns, state, event, revision):
         return
@@ -37,44 +36,40 @@ def arrive(desk: Desk, now_ns: int, event: Arrived) -> None:
         drop(desk, now_ns, dropped)
 
 
-def _new(desk: Desk, now_ns: int, event: Arrived) -> Inside:
-    item = Waiting(
-        event.request_id, event.tenant, event.tier, event.user, event.model, event.prompt_tok, event.estimated_tok,
-        now_ns, event.deadline_ns, event.priority, desk.sequence, event.prefix_ids, event.session)
-    return Inside(item, "", event.max_tok or event.estimated_tok)
-
-
-def _known(desk: Desk, now_ns: int, state: Inside, event: Arrived) -> str | None:
-    """Sets tenant, tier, class, deadline, pool and model; the model's revision, or None where it was refused."""
+def _known(desk: Desk, now_ns: int, event: Arrived) -> tuple[Inside, str, tuple[int, str] | None]:
+    """The request with its tenant, tier, class, deadline, pool and model; the model's revision; why it is refused."""
+    (name, tenant, user, key, tier, model, prompt_tok, estimated_tok, max_tok, deadline_ns, priority, _, session,
+     prefix_ids) = event
+    refusal, revision, most_tok = None, "", max_tok or estimated_tok
     if desk.auth is not None:
-        who = desk.auth.authorise(now_ns, event.key, f"model:{event.model}", event.request_id)
+        who = desk.auth.authorise(now_ns, key, f"model:{model}", name)
         if isinstance(who, Denied):
-            refuse(desk, now_ns, state, "rejected", STATUS.get(who.reason, 401), f"not allowed: {who.reason}")
-            return None
-        state.item = state.item._replace(tenant=who.tenant, user=who.user)
-    if desk.tenants is not None:
+            refusal = STATUS.get(who.reason, 401), f"not allowed: {who.reason}"
+        else:
+            tenant, user = who.tenant, who.user
+    if desk.models is not None and refusal is None:
         try:
-            state.item = desk.tenants.stamped(state.item)
-        except ValueError as error:
-            refuse(desk, now_ns, state, "rejected", 403, str(error))
-            return None
-    state.pool = desk.tenants.pool(state.item.tenant) if desk.tenants is not None else next(iter(desk.lines))
-    revision = ""
-    if desk.models is not None:
-        try:
-            version = desk.models.resolve(now_ns, event.model, state.item.user, event.request_id).version
+            version = desk.models.resolve(now_ns, model, user, name).version
+            model, revision = version.name, version.revision
+            if prompt_tok + most_tok > version.context_tok:
+                refusal = 400, f"{prompt_tok + most_tok} tokens exceed the context of {model}, {version.context_tok}"
         except UnknownModel as error:
-            refuse(desk, now_ns, state, "rejected", 404, str(error))
-            return None
-        if event.prompt_tok + state.most_tok > version.context_tok:
-            refuse(desk, now_ns, state, "rejected", 400, f"{event.prompt_tok + state.most_tok} tokens exceed the "
-                   f"context of {version.name}, {version.context_tok}")
-            return None
-        state.item, revision = state.item._replace(model=version.name), version.revision
-    if state.pool not in desk.lines or not desk.fleet.serves(state.pool, state.item.model):
-        refuse(desk, now_ns, state, "rejected", 404, f"no replica of pool {state.pool!r} serves {state.item.model!r}")
-        return None
-    return revision
+            refusal = 404, str(error)
+    item = Waiting(name, tenant, tier, user, model, prompt_tok, estimated_tok, now_ns, deadline_ns, priority,
+                   desk.sequence, prefix_ids, session)
+    pool = ""
+    if refusal is None:
+        if desk.tenants is None:
+            pool = next(iter(desk.lines))
+        else:
+            try:
+                item = desk.tenants.stamped(item)
+                pool = desk.tenants.pool(tenant)
+            except ValueError as error:
+                refusal = 403, str(error)
+        if refusal is None and (pool not in desk.lines or not desk.fleet.serves(pool, model)):
+            refusal = 404, f"no replica of pool {pool!r} serves {model!r}"
+    return Inside(item, pool, most_tok), revision, refusal
 
 
 def _within_limits(desk: Desk, now_ns: int, state: Inside) -> bool:

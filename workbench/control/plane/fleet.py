@@ -31,6 +31,8 @@ class Fleet:
         self.pools: dict[str, list[int]] = {}
         for i, spec in enumerate(self.specs):
             self.pools.setdefault(spec.pool, []).append(i)
+        self._free = {pool: len(members) for pool, members in self.pools.items()}  # up, and with a place
+        self.blocked = False  # by an open circuit, since this was last set
         self._mixed = any(spec.models for spec in self.specs)
 
     @property
@@ -42,10 +44,14 @@ class Fleet:
 
     def candidates(self, now_ns: int, pool: str) -> list[Candidate]:
         """Who of the pool is up, has a place, and is not behind an open circuit; by number."""
+        if not self._free[pool]:
+            return []
         every, up, window, breaker = self._all, self.up, self.window, self.breaker
         found = [every[i] for i in self.pools[pool] if up[i] and (window is None or every[i].outstanding < window)]
         if breaker is not None:
-            found = [one for one in found if breaker.allows(now_ns, one.replica)]
+            able = [one for one in found if breaker.allows(now_ns, one.replica)]
+            self.blocked = self.blocked or len(able) < len(found)
+            return able
         return found
 
     def fit(self, candidates: list[Candidate], model: str, tried: Sequence[int]) -> list[Candidate]:
@@ -59,10 +65,14 @@ class Fleet:
     def taken(self, replica: int, tok: int) -> None:
         number, out, out_tok, signal, weight = self._all[replica]
         self._all[replica] = Candidate(number, out + 1, out_tok + tok, signal, weight)
+        if out + 1 == self.window and self.up[replica]:
+            self._free[self.specs[replica].pool] -= 1
 
     def freed(self, replica: int, tok: int) -> None:
         number, out, out_tok, signal, weight = self._all[replica]
         self._all[replica] = Candidate(number, out - 1, out_tok - tok, signal, weight)
+        if out == self.window and self.up[replica]:
+            self._free[self.specs[replica].pool] += 1
 
     def reported(self, replica: int, signal: Signal) -> None:
         """An older report than the last one is no news."""
@@ -71,7 +81,10 @@ class Fleet:
             self._all[replica] = one._replace(signal=signal)
 
     def turned(self, replica: int, up: bool) -> None:
-        self.up[self._known(replica)] = up
+        if self.up[self._known(replica)] != up:
+            self.up[replica] = up
+            if self._all[replica].outstanding != self.window:
+                self._free[self.specs[replica].pool] += 1 if up else -1
 
     def _known(self, replica: int) -> int:
         if not 0 <= replica < len(self._all):

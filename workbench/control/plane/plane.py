@@ -24,7 +24,8 @@ from workbench.control.plane.lines import waiting
 from workbench.control.plane.release import release
 from workbench.control.routing.protocol import Signal
 
-FREES = (Arrived, Left, Gone, ReplicaUp, ReplicaDown, Time)  # after which somebody may be released
+FREES = frozenset((Arrived, Left, Gone, ReplicaUp, ReplicaDown, Time))  # after which somebody may be released
+NEVER_NS = 1 << 126  # later than any clock
 
 
 class ControlPlane:
@@ -52,14 +53,19 @@ class ControlPlane:
             raise ValueError(f"request {event.request_id}: is inside already; every request has an id of its own")
         self._now_ns = now_ns
         decided = desk.decided = []
-        self._on_time(now_ns)
+        if event.__class__ not in FREES:  # nobody comes, goes or becomes due by it
+            self._does[event.__class__](desk, now_ns, event)
+            return tuple(decided)
+        if self._wake_ns is not None and now_ns >= self._wake_ns:  # nothing is due before
+            self._wake_ns = None
+            self._on_time(now_ns)
         self._does[event.__class__](desk, now_ns, event)
-        lead_on(desk, now_ns)
-        if event.__class__ in FREES:
+        if desk.orphans:
+            lead_on(desk, now_ns)
+        release(desk, now_ns)
+        while desk.orphans:  # of who was dropped on the way
+            lead_on(desk, now_ns)
             release(desk, now_ns)
-            while desk.orphans:  # of who was dropped on the way
-                lead_on(desk, now_ns)
-                release(desk, now_ns)
         self._ask_to_wake()
         return tuple(decided)
 
@@ -86,8 +92,6 @@ class ControlPlane:
     def _on_time(self, now_ns: int) -> None:
         """What became due, before what happened."""
         desk = self.desk
-        if self._wake_ns is not None and now_ns >= self._wake_ns:
-            self._wake_ns = None
         for line in desk.lines.values():
             for dropped in line.queue.expire(now_ns):
                 drop(desk, now_ns, dropped)
@@ -107,11 +111,16 @@ class ControlPlane:
 
     def due_ns(self) -> int | None:
         """When something is to be done, if nothing happens before."""
-        desk = self.desk
-        due = [desk.patience.due_ns(), desk.later.due_ns(), *[line.queue.due_ns() for line in desk.lines.values()]]
-        if desk.fleet.breaker is not None and waiting(desk.lines):
-            due.append(desk.fleet.breaker.due_ns())  # of the last time it was asked: perhaps in the past
-        return min([at_ns for at_ns in due if at_ns is not None and at_ns > self._now_ns], default=None)
+        desk, due_ns = self.desk, NEVER_NS
+        due = [desk.patience.due_ns(), desk.later.due_ns()]
+        for line in desk.lines.values():
+            due.append(line.queue.due_ns())
+            if desk.fleet.breaker is not None and desk.fleet.blocked and len(line):
+                due.append(desk.fleet.breaker.due_ns())  # of the last time it was asked: perhaps in the past
+        for at_ns in due:
+            if at_ns is not None and self._now_ns < at_ns < due_ns:
+                due_ns = at_ns
+        return None if due_ns == NEVER_NS else due_ns
 
 
 def _report(desk: Desk, now_ns: int, event: Report) -> None:

@@ -12,6 +12,7 @@ from workbench.control.routing.protocol import Candidate
 
 def release(desk: Desk, now_ns: int) -> None:
     """Until nobody waits or nobody has a place."""
+    desk.fleet.blocked = False
     for line in desk.lines.values():
         while line.held is not None or len(line.queue):
             candidates = desk.fleet.candidates(now_ns, line.pool)
