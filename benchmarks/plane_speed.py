@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import asdict
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -42,27 +43,36 @@ FACTS: dict[str, Any] = {
 
 
 def measure(requests: int, facts: dict[str, Any]) -> tuple[int, float]:
-    """(events, CPU seconds)."""
-    plane, rng, out, wakes = plane_of(facts), Random(1), deque[tuple[str, int]](), list[int]()
-    events, spent, now_ns = 0, 0.0, 0
+    """(events, CPU seconds): recorded once, then told to a fresh plane as fast as it goes."""
+    told = record(requests, facts)
+    plane = plane_of(facts)
+    gc.collect()
     gc.disable()  # as the simulator's clock does: nothing here makes cycles
+    begun = time.process_time()
+    for now_ns, event in told:
+        plane.on(now_ns, event)
+    spent = time.process_time() - begun
+    gc.enable()
+    plane.check()
+    return len(told), spent
+
+
+def record(requests: int, facts: dict[str, Any]) -> list[tuple[int, Event]]:
+    plane, rng, out, wakes = plane_of(facts), Random(1), deque[tuple[str, int]](), list[int]()
+    told, now_ns = list[tuple[int, Event]](), 0
 
     def tell(event: Event) -> None:
-        nonlocal events, spent
-        begun = time.process_time()
-        decisions = plane.on(now_ns, event)
-        spent += time.process_time() - begun
-        events += 1
-        for one in decisions:
+        told.append((now_ns, event))
+        for one in plane.on(now_ns, event):
             if isinstance(one, Release):
                 out.append((one.request_id, one.attempt))
             elif isinstance(one, Wake):
-                wakes.append(one.at_ns)
+                heappush(wakes, one.at_ns)
 
     for i in range(requests):
         now_ns += 1_000_000
-        while wakes and min(wakes) <= now_ns:
-            wakes.remove(min(wakes))
+        while wakes and wakes[0] <= now_ns:
+            heappop(wakes)
             tell(Time())
         tenant = TENANTS[i % 4]
         tell(Arrived(f"r{i}", tenant, tenant, f"key-{tenant}", "", "m", rng.randint(1, 2000), 100, 200,
@@ -71,8 +81,7 @@ def measure(requests: int, facts: dict[str, Any]) -> tuple[int, float]:
             name, attempt = out.popleft()
             tell(FirstToken(name, attempt))
             tell(Left(name, attempt, "ok" if rng.random() > 0.02 else "failure", 100, 0, 50))
-    plane.check()
-    return events, spent
+    return told
 
 
 def main() -> None:
