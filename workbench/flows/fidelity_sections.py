@@ -82,8 +82,8 @@ def silicon_section(found: Result) -> Section:
         ],
         "notes": [
             f"{found['rows']:,} rows; left out: {left}; {found['usable']:,} usable, {found['chosen']:,} tried "
-            f"(the other {found['usable'] - found['chosen']:,} have separate pools, of which `--pools` takes a sample, or "
-            "lie beyond `--limit`), "
+            f"(the other {found['usable'] - found['chosen']:,} have separate pools, of which `--pools` takes a "
+            "sample, or lie beyond `--limit`), "
             f"{found['simulated']:,} simulated, {found['other_quantisation']:,} of them on the quantisation of the "
             f"model's published checkpoint because the row's own is not in the database; "
             f"{found['cpu_s']:.0f} CPU-seconds.",
