@@ -30,7 +30,7 @@ from workbench.control.plane.journal import Entry
 from workbench.control.plane.plane import ControlPlane
 from workbench.runlog.schema import Planned
 
-WAKES, CLIENTS, FAILURES = 1, 2, 1 << 31  # lanes: order within one turn of one instant
+WAKES, CLIENTS, FAILURES, REPORTS = 1, 2, 1 << 31, (1 << 31) + 1  # lanes: order within one turn of one instant
 DOWN = "replica down"
 
 
@@ -45,16 +45,19 @@ class Failure:
 
 class PlaneDriver:
     """Plays a schedule. `arrival` says what the plane is told of a request, never its true output length.
-    A client gives up where it has no token after `patience_ns`."""
+    A client gives up where it has no token after `patience_ns`. Replicas report every `report_ns`: between two reports
+    nobody knows more of them (None: they never do)."""
 
     def __init__(
         self, schedule: Sequence[Planned], plane: ControlPlane, rules: EngineRules, timing: IterationTime,
         overheads: Overheads, arrival: Callable[[Planned], Arrived], *, failures: Sequence[Failure] = (),
-        patience_ns: int | None = None, keep_journal: bool = True, checked: bool = False,
+        patience_ns: int | None = None, report_ns: int | None = None, keep_journal: bool = True, checked: bool = False,
     ) -> None:
+        if report_ns is not None and report_ns < 1:
+            raise ValueError(f"report_ns {report_ns}: must be at least 1")
         self.clock, self.plane, self.overheads, self.arrival = Clock(), plane, overheads, arrival
         self.journal: list[Entry] | None = [] if keep_journal else None
-        self.checked, self.patience_ns = checked, patience_ns
+        self.checked, self.patience_ns, self.report_ns = checked, patience_ns, report_ns
         self.lines = {one.request_id: Line(one) for one in schedule}
         self.stations = [PlaneStation(self.clock, i, rules, timing, overheads, self._seen, self._started)
                          for i in range(len(plane.desk.fleet.specs))]
@@ -65,6 +68,8 @@ class PlaneDriver:
         self._arrival = self.clock.alarm(Turn.ARRIVE, self._arrive)
         if self._order:
             self._arrival.set(self._order[0].intended_ns or 0)
+        if report_ns is not None:
+            self.clock.at(report_ns, Turn.END, self._report, REPORTS)
         for one in failures:
             self.clock.at(one.at_ns, Turn.END, lambda one=one: self._fail(one), FAILURES)  # type: ignore[misc]
 
@@ -183,6 +188,17 @@ class PlaneDriver:
     def _back(self, replica: int) -> None:
         self.stations[replica].up = True
         self.tell(ReplicaUp(replica))
+
+    def _report(self) -> None:
+        """After everything else of its instant, before any decision there; for as long as somebody is to come or in."""
+        over = self._came == len(self._order) and not self.plane.desk.inside
+        if over or self.clock.env.peek() == float("inf"):  # nothing will happen any more: who waits, waits for ever
+            return
+        for station in self.stations:
+            if station.up:
+                self.tell(station.report())
+        assert self.report_ns is not None  # it was asked for
+        self.clock.at(self.clock.now_ns + self.report_ns, Turn.END, self._report, REPORTS)
 
     def _over(self, name: str, now_ns: int) -> None:
         request_id, _, _, since_ns = self._live.pop(name)

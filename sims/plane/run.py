@@ -42,9 +42,9 @@ def arrival_of(plan: Planned) -> Arrived:
 def simulate_plane(
     schedule: Sequence[Planned], profile: IterationTime, rules: EngineRules, facts: Mapping[str, Any], *,
     arrival: Callable[[Planned], Arrived] = arrival_of, custom: Custom | None = None, failures: Sequence[Failure] = (),
-    patience_ns: int | None = None, horizon_ns: int | None = None, overheads: Overheads | None = None,
-    price_usd_per_hour: float | None = None, seed: int = 0, keep_journal: bool = True, checked: bool = False,
-    provenance: Mapping[str, Any] | None = None,
+    patience_ns: int | None = None, report_ns: int | None = None, horizon_ns: int | None = None,
+    overheads: Overheads | None = None, price_usd_per_hour: float | None = None, seed: int = 0,
+    keep_journal: bool = True, checked: bool = False, provenance: Mapping[str, Any] | None = None,
 ) -> PlaneResult:
     """Open loop, on the oracle. `checked` asks the plane for its conservation after every event. Raises UsageError."""
     if len({plan.request_id for plan in schedule}) < len(schedule) or not schedule:
@@ -57,7 +57,7 @@ def simulate_plane(
         raise UsageError(f"control: {error}") from None
     overheads = overheads or Overheads.of(profile)
     driver = PlaneDriver(schedule, plane, rules, profile, overheads, arrival, failures=failures,
-                         patience_ns=patience_ns, keep_journal=keep_journal, checked=checked)
+                         patience_ns=patience_ns, report_ns=report_ns, keep_journal=keep_journal, checked=checked)
     stop_ns = driver.run(horizon_ns)
     plane.check()
     lines = [driver.lines[plan.request_id] for plan in schedule]

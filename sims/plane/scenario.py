@@ -57,6 +57,7 @@ class PlaneScenario(Settings):
     fleet: FleetSpec
     control: dict[str, Any] = Field(default_factory=dict)
     client: ClientSpec = ClientSpec()
+    report_s: Seconds | None = None  # replicas report so often; without: never
     failures: tuple[FailureSpec, ...] = ()
     slo: dict[str, SloSpec] = Field(default_factory=dict)
     horizon_s: Seconds | None = None
@@ -107,6 +108,7 @@ class PlaneCase:
             schedule, self.profile, self.rules, facts, arrival=arrivals(schedule, scenario, seed), custom=custom,
             failures=[one.as_failure() for one in scenario.failures], seed=seed,
             patience_ns=None if client.patience_s is None else _ns(client.patience_s),
+            report_ns=None if scenario.report_s is None else _ns(scenario.report_s),
             horizon_ns=None if scenario.horizon_s is None else _ns(scenario.horizon_s),
             price_usd_per_hour=scenario.fleet.price_usd_per_hour, provenance={"config_text": self.text}, **more)
 

@@ -7,6 +7,7 @@ from sims.clock import Clock, Turn
 from sims.overheads import Overheads
 from sims.replica import Iteration, IterationTime, Replica, Request
 from sims.rules import EngineRules
+from workbench.control.plane.events import Report
 
 
 class Emitted(NamedTuple):
@@ -69,6 +70,13 @@ class PlaneStation:
         self.preemptions += self.replica.preemptions
         self.replica = self._fresh()
         return lost
+
+    def report(self) -> Report:
+        """What it says of itself now. Blocks that only the prefix cache keeps are free."""
+        batcher = self.replica.batcher
+        kv = getattr(batcher, "kv", None)  # llama.cpp's slots have no blocks
+        used_ppm = 0 if kv is None else (kv.capacity - kv.free) * 1_000_000 // kv.capacity
+        return Report(self.number, self.clock.now_ns, self.replica.waiting_n, self.replica.running_n, used_ppm)
 
     def busy_ns(self, until_ns: int) -> int:
         return self._busy_ns + (until_ns - self.current.start_ns if self.current else 0)

@@ -12,6 +12,7 @@ from sims.plane.run import arrival_of, simulate_plane
 from sims.rules import VllmRules
 from sims.run import simulate
 from workbench import paths
+from workbench.control.plane.events import Release, Report
 from workbench.control.plane.journal import first_difference
 from workbench.errors import UsageError
 from workbench.flows.replicate import Case
@@ -97,6 +98,34 @@ def test_what_never_fits_is_refused_by_the_engine() -> None:
     plans = [replace(schedule(1)[0], asked_prompt_tok=100_000), *schedule(3)[1:]]
     found = simulate_plane(plans, Linear(), RULES, {}, checked=True)
     assert [row["outcome"] for row in found.log.table.select(["outcome"]).to_pylist()] == ["error", "ok", "ok"]
+
+
+def test_replicas_report_at_the_declared_times_and_no_router_knows_more() -> None:
+    parts = {"parts": [{"name": "reported"}], "corrected": False}
+    facts = {"replicas": 3, "routing": {"name": "pipeline", "parameters": parts}}
+    found = simulate_plane(schedule(gap_ns=900), Linear(), RULES, facts, report_ns=10_000, checked=True)
+    assert found.journal is not None
+    seen: dict[int, int] = {0: 0, 1: 0, 2: 0}
+    for now_ns, event, decisions in found.journal.entries:
+        if isinstance(event, Report):
+            assert event.reported_ns == now_ns
+            assert now_ns % 10_000 == 0
+            assert 0 <= event.kv_used_ppm <= 1_000_000
+            seen[event.replica] = event.waiting + event.running
+        for one in decisions:
+            if isinstance(one, Release):
+                assert seen[one.replica] == min(seen.values())
+    busy = [event for _, event, _ in found.journal.entries if isinstance(event, Report) and event.kv_used_ppm]
+    assert busy
+    last_ns = max(entry.now_ns for entry in found.journal.entries if not isinstance(entry.event, Report))
+    assert found.journal.entries[-1].now_ns <= last_ns + 10_000
+
+
+def test_who_waits_for_a_fleet_that_never_comes_back_stays_unfinished() -> None:
+    found = simulate_plane(schedule(8), Linear(), RULES, {}, failures=[Failure(5_000, 0)], report_ns=1_000)
+    outcomes = Counter(found.log.text("outcome"))
+    assert outcomes["unfinished"] >= 6
+    assert sum(outcomes.values()) == 8
 
 
 def test_bad_input_is_said_in_one_line() -> None:
