@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from sims.clock import Turn
 from sims.replica import IterationTime, Replica, Request
 from sims.rules import EngineRules
-from workbench.control.plane.events import Arrived
+from workbench.control.plane.events import Arrived, Report
 from workbench.gateway.driver import Chunk, EngineError
 from workbench.gateway.virtual import VirtualLoop
 from workbench.runlog.schema import Planned
@@ -47,6 +48,11 @@ class OneEngine:
         finally:
             if self.lines.pop(name, None) is not None:
                 self.replica.cancel(name)
+
+    def report(self) -> Report:
+        kv: Any = self.replica.batcher.kv  # type: ignore[attr-defined]
+        return Report(self.number, self.loop.now_ns, self.replica.waiting_n, self.replica.running_n,
+                      (kv.capacity - kv.free) * 10**6 // kv.capacity)
 
     async def fail(self, down_ns: int) -> None:
         """Everybody inside is told, in order of submission; caches are empty when it comes back."""

@@ -55,6 +55,8 @@ MUCH: Mapping[str, Any] = {
     "billing": {"prices": [{"model": "*", "kind": kind, "flat": 7} for kind in ("input", "output")]},
     "sla": {"window_ns": 60 * US},
 }
+STALE: Mapping[str, Any] = {"replicas": 3, "window": 4, "routing": {"name": "pipeline", "parameters": {
+    "parts": [{"name": "reported", "weight": 2}, {"name": "kv_room"}], "choices": 2}}}
 EAGER: Mapping[str, Any] = {
     "replicas": 2, "window": 1, "scheduling": {"name": "edf", "parameters": {"preempt": True}}}
 
@@ -76,7 +78,7 @@ def drawn(seed: int, n: int = 150) -> tuple[list[Planned], dict[str, Arrived]]:
 
 
 def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Mapping[str, Any],
-               failures: Sequence[Failure], patience_ns: int | None) -> PlaneJournal:
+               failures: Sequence[Failure], patience_ns: int | None, report_ns: int | None) -> PlaneJournal:
     """Clients as tasks, engines as tasks, failures as tasks; nobody knows of the simulator's driver."""
     async def main(loop: VirtualLoop) -> PlaneJournal:
         by_name = {plan.request_id: plan for plan in plans}
@@ -98,8 +100,19 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
             await engines[one.replica].fail(one.down_ns)
             gateway.up(one.replica)
 
+        async def reports(every_ns: int) -> None:
+            while True:
+                await loop.until_ns(loop.now_ns + every_ns, Turn.END, (1 << 31) + 1)
+                if len(clients) == len(plans) and not plane.desk.inside:
+                    return
+                for engine in engines:
+                    if engine.up:
+                        gateway.tell(engine.report())
+
         breaks = [loop.create_task(fails(one)) for one in failures]
-        clients = []
+        clients = list[asyncio.Task[None]]()
+        if report_ns is not None:
+            breaks.append(loop.create_task(reports(report_ns)))
         for plan in plans:
             await loop.until_ns(plan.intended_ns or 0, Turn.ARRIVE)
             clients.append(loop.create_task(client(plan)))
@@ -124,18 +137,20 @@ def _last_wake_ns(journal: PlaneJournal) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("facts", "failing", "patience_ns"), [
-    (PLAIN, False, None), (WINDOWED, False, None), (WINDOWED, True, 40 * US), (EAGER, False, None),
-    (MUCH, False, None), (MUCH, True, 25 * US),
-], ids=["plain", "windowed", "failing", "preempting", "everything", "everything fails"])
+@pytest.mark.parametrize(("facts", "failing", "patience_ns", "report_ns"), [
+    (PLAIN, False, None, None), (WINDOWED, False, None, None), (WINDOWED, True, 40 * US, None),
+    (EAGER, False, None, None), (STALE, True, 60 * US, 20 * US), (MUCH, False, None, None),
+    (MUCH, True, 25 * US, 7 * US),
+], ids=["plain", "windowed", "failing", "preempting", "stale reports", "everything", "everything fails"])
 def test_both_drivers_journals_are_equal_byte_for_byte(
-    seed: int, facts: Mapping[str, Any], failing: bool, patience_ns: int | None
+    seed: int, facts: Mapping[str, Any], failing: bool, patience_ns: int | None, report_ns: int | None
 ) -> None:
     plans, told = drawn(seed)
     failures = [Failure(100 * US, 0, 50 * US), Failure(180 * US, 1, 30 * US)] if failing else []
     simulated = simulate_plane(plans, Steps(), RULES, facts, arrival=lambda plan: told[plan.request_id],
-                               failures=failures, patience_ns=patience_ns, overheads=Overheads(), checked=True)
-    served = by_asyncio(plans, told, facts, failures, patience_ns)
+                               failures=failures, patience_ns=patience_ns, report_ns=report_ns,
+                               overheads=Overheads(), checked=True)
+    served = by_asyncio(plans, told, facts, failures, patience_ns, report_ns)
     assert simulated.journal is not None
     first, second = list(simulated.journal.lines()), list(served.lines())
     for line, other in zip(first, second, strict=False):
