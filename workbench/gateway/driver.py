@@ -75,7 +75,10 @@ class Gateway:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def ask(self, event: Arrived) -> End:
-        """A client's request, to its end. Cancelling the caller is the client giving up."""
+        """A client's request, to its end. Cancelling the caller is the client giving up. ValueError: one of this id is
+        inside."""
+        if event.request_id in self._ends:
+            raise ValueError(f"request {event.request_id}: is inside already; every request has an id of its own")
         end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._asks[event.request_id], self._ends[event.request_id] = event, end
         self.got[event.request_id] = 0
@@ -115,18 +118,27 @@ class Gateway:
     async def _serve(self, one: Release) -> None:
         """One attempt: its first byte, then its end. Cancelled, it says nothing."""
         name, attempt = one.request_id, one.attempt
-        ask, tok, cached_tok = self._asks[name], 0, 0
+        ask, tok, cached_tok, failed = self._asks[name], 0, 0, None
         stream = self.engines[one.replica].stream(ask, attempt, one.model)
-        try:
-            async for chunk in stream:
-                self.got[name] += chunk.tok
-                if not tok:
-                    cached_tok = chunk.cached_tok
-                    self.tell(FirstToken(name, attempt))
-                tok += chunk.tok
-        except EngineError as error:
-            left = Left(name, attempt, error.outcome, error=error.error, retry_after_ns=error.retry_after_ns)
-        else:
-            left = Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok)
+        while True:
+            try:
+                chunk = await anext(stream)
+            except StopAsyncIteration:
+                break
+            except EngineError as error:
+                failed = error
+                break
+            except Exception as error:  # noqa: BLE001 - whatever an engine's client raises, the request must end
+                failed = EngineError("failure", f"{type(error).__name__}: {error}")
+                break
+            first = not tok and chunk.tok > 0
+            self.got[name] += chunk.tok
+            tok += chunk.tok
+            if first:
+                cached_tok = chunk.cached_tok
+                self.tell(FirstToken(name, attempt))
         self._tasks.pop((name, attempt), None)
-        self.tell(left)
+        if failed is None:
+            self.tell(Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok))
+        else:
+            self.tell(Left(name, attempt, failed.outcome, error=failed.error, retry_after_ns=failed.retry_after_ns))

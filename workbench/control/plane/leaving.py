@@ -47,7 +47,7 @@ def left(desk: Desk, now_ns: int, event: Left) -> None:
     if desk.retries is not None:
         cause = event.outcome
         next_ = desk.retries.failed(now_ns, Attempt(
-            event.request_id, state.attempts, cause, state.sent_tok, event.retry_after_ns, state.item.deadline_ns))
+            event.request_id, len(state.tried), cause, state.sent_tok, event.retry_after_ns, state.item.deadline_ns))
         if isinstance(next_, Retry):
             wait(desk, state, "later")
             desk.later.add(next_.at_ns, event.request_id)
