@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sims.replica import IterationTime
 from workbench.profile.batch import Batch
 from workbench.profile.decode_run import FOREVER, FS_PER_NS, DecodeLine
+from workbench.profile.profile import Profile
 from workbench.profile.ranges import RangeWatch
 
 AT_ONCE = 64  # iterations evaluated ahead where there is no closed form: an arrival may make most of them useless
@@ -41,10 +42,14 @@ class Timing:
     """A timing object with whatever it offers, and the mode that this allows."""
 
     def __init__(self, timing: IterationTime, *, single: bool) -> None:
-        self.watch = timing if isinstance(timing, RangeWatch) else None  # is told what ran, not what was asked ahead
-        given: Any = timing.profile if isinstance(timing, RangeWatch) else timing
+        given: Any = timing
+        self.watch: RangeWatch | None = None  # is told what ran, not what was asked ahead
+        if isinstance(timing, RangeWatch):
+            given = timing.profile
+            self.watch = timing
         self.iteration_ns: Callable[[Batch], int] = given.iteration_ns
-        self.line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(given, "decode_line", None)
+        lines = given.model if isinstance(given, Profile) else given  # without a step between
+        self.line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(lines, "decode_line", None)
         self._times: Callable[..., NDArray[np.int64]] | None = getattr(given, "decode_times_ns", None)
         self.mixed_ns: Callable[..., int] | None = getattr(given, "mixed_ns", None)  # as iteration_ns, without a Batch
         self.jumps = not single and (self.line is not None or self._times is not None)

@@ -88,7 +88,7 @@ class Grid(Settings):
             time += self._decode_cell(decode_n, ctx_sum_tok)[0]
         return time + self._rest_fs(prefills, decode_n, draft_tok)
 
-    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, *_spread: int) -> DecodeLine:
         """As `Linear.decode_line`, to the edge of the cell."""
         if not decode_n:
             return DecodeLine(0, 0)

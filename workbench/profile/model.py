@@ -73,8 +73,9 @@ class Linear(Settings):
                 time_fs += attended_fs * (new * past + new * (new + 1) // 2)
         return time_fs
 
-    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
-        """The next iterations of `decode_n` decodes alone, their contexts adding up to `ctx_sum_tok` in the first."""
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, *_spread: int) -> DecodeLine:
+        """The next iterations of `decode_n` decodes alone, their contexts adding up to `ctx_sum_tok` in the first; how
+        far these lie apart does not matter here."""
         step_fs, slot_fs, tok_fs, _, _ = self._all_fs
         return DecodeLine(step_fs + slot_fs * decode_n + tok_fs * ctx_sum_tok, tok_fs * decode_n)
 
@@ -129,7 +130,7 @@ class Table(Settings):
                 time_fs += attended_fs * (new * past + new * (new + 1) // 2)
         return time_fs
 
-    def decode_line(self, decode_n: int, ctx_sum_tok: int) -> DecodeLine:
+    def decode_line(self, decode_n: int, ctx_sum_tok: int, *_spread: int) -> DecodeLine:
         """As `Linear.decode_line`."""
         tok_fs = self._slopes[0]
         return DecodeLine(self._base_fs(decode_n) + tok_fs * ctx_sum_tok, tok_fs * decode_n)

@@ -113,10 +113,7 @@ class Profile(Settings):
     ) -> DecodeLine | None:
         """The next iterations of this batch of decodes, while nobody joins or leaves; None where the model has no such
         formula."""
-        model = self.model
-        if model.kind == "kernels":
-            return model.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
-        return model.decode_line(decode_n, ctx_sum_tok)
+        return self.model.decode_line(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok)
 
     def decode_times_ns(
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
