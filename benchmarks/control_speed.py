@@ -7,15 +7,13 @@ are refused, and a cache misses always. Of an order of release it is one arrival
 1,000 requests of as many tenants wait; of the bounded line an arrival or, half as often, a release: half are shed.
 """
 
-import argparse
 import hashlib
-import json
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from itertools import count
 from random import Random
+
+from rates import main
 
 from workbench.control.anomaly.burn import BurnRate
 from workbench.control.anomaly.change import Cusum, PageHinkley
@@ -64,7 +62,6 @@ from workbench.control.scheduling.deficit import DeficitRoundRobin
 from workbench.control.scheduling.fair import StartTimeFair, VirtualTokens
 from workbench.control.scheduling.ordered import Ageing, EarliestDeadline, Fifo
 from workbench.control.scheduling.protocol import Scheduler
-from workbench.runlog.provenance import Machine
 
 KEYS = [f"tenant-{i}" for i in range(1000)]
 GAP_NS = 10_000  # each key asks for 1 every 10 ms, twice what its limit gives
@@ -329,21 +326,5 @@ def measure(name: str, operations: int) -> float:
     return operations / (time.process_time() - start)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--operations", type=int, default=200_000)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    asked = parser.parse_args()
-    if asked.operations < 1:
-        parser.error("operations must be at least 1")
-    found = {name: measure(name, asked.operations) for name in POLICIES}
-    if asked.json:
-        print(json.dumps({"operations_per_cpu_s": found, "operations": asked.operations,
-                          "machine": asdict(Machine.here()), "python": sys.version.split()[0]}))
-    else:
-        for name, rate in found.items():
-            print(f"{name:28} {rate:12,.0f} operations per CPU-second")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, POLICIES, measure)

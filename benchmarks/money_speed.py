@@ -6,12 +6,10 @@ Facts are made beforehand. An operation is one request recorded (priced under ti
 provider, one invoice through its dunning until it is paid, or one request summed for the cost report.
 """
 
-import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+
+from rates import main
 
 from workbench.control.money.billing import Billing
 from workbench.control.money.cost_tracker import CostTracker
@@ -21,7 +19,6 @@ from workbench.control.money.periods import DAY_NS
 from workbench.control.money.price_book import ANY, PriceBook, Version
 from workbench.control.money.rates import Flat, Graduated, Tier
 from workbench.control.money.usage import Usage
-from workbench.runlog.provenance import Machine
 
 Step = Callable[[int], object]
 
@@ -75,21 +72,5 @@ def measure(name: str, operations: int) -> float:
     return operations / (time.process_time() - start)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--operations", type=int, default=200_000)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    asked = parser.parse_args()
-    if asked.operations < 1:
-        parser.error("operations must be at least 1")
-    found = {name: measure(name, asked.operations) for name in POLICIES}
-    if asked.json:
-        print(json.dumps({"operations_per_cpu_s": found, "operations": asked.operations,
-                          "machine": asdict(Machine.here()), "python": sys.version.split()[0]}))
-    else:
-        for name, rate in found.items():
-            print(f"{name:28} {rate:12,.0f} operations per CPU-second")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, POLICIES, measure)
