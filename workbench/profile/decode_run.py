@@ -4,6 +4,7 @@ While a batch of decodes does not change, each iteration adds one token to every
 an arithmetic progression says so with a `DecodeLine`; sums are exact, the rounding of each iteration included.
 """
 
+from collections.abc import Callable
 from math import ceil, sqrt
 from typing import NamedTuple
 
@@ -53,6 +54,17 @@ class DecodeLine(NamedTuple):
         while k < self.steps and self.total_ns(k) < after_ns:
             k += 1
         return k
+
+
+def times_along(line_after: Callable[[int], DecodeLine], k: int) -> NDArray[np.int64]:
+    """Shape (k,): iteration times along several lines, one after another; `line_after(done)` holds from there on."""
+    parts: list[NDArray[np.int64]] = []
+    done = 0
+    while done < k:
+        line = line_after(done)
+        parts.append(line.times_ns(min(line.steps, k - done)))
+        done += len(parts[-1])
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _floor_sum(n: int, m: int, a: int, b: int) -> int:

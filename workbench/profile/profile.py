@@ -15,7 +15,7 @@ from workbench import config, files
 from workbench.config import Settings
 from workbench.errors import Failure
 from workbench.profile.batch import Batch
-from workbench.profile.decode_run import DecodeLine
+from workbench.profile.decode_run import DecodeLine, times_along
 from workbench.profile.model import to_ns
 from workbench.profile.models import IterationModel
 from workbench.profile.ranges import Ranges, explain
@@ -119,15 +119,10 @@ class Profile(Settings):
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
     ) -> NDArray[np.int64]:
         """Shape (k,): as `decode_line`, evaluated; every model has it."""
-        if self.model.kind == "kernels":
-            return self.model.decode_times_ns(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok, k)
-        parts: list[NDArray[np.int64]] = []
-        while k > 0:
-            line = self.model.decode_line(decode_n, ctx_sum_tok)
-            steps = min(k, line.steps)
-            parts.append(line.times_ns(steps))
-            k, ctx_sum_tok = k - steps, ctx_sum_tok + steps * decode_n
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        model = self.model
+        if model.kind == "kernels":
+            return model.decode_times_ns(decode_n, ctx_sum_tok, ctx_max_tok, ctx_min_tok, k)
+        return times_along(lambda done: model.decode_line(decode_n, ctx_sum_tok + done * decode_n), k)
 
     @property
     def uses(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from workbench.config import Settings
 from workbench.profile.batch import Batch
-from workbench.profile.decode_run import FOREVER, FS_PER_NS, DecodeLine
+from workbench.profile.decode_run import FOREVER, FS_PER_NS, DecodeLine, times_along
 from workbench.profile.kernels.attention import Attention
 from workbench.profile.kernels.curve import Curve
 from workbench.profile.kernels.link import Link
@@ -88,13 +88,8 @@ class Kernels(Settings):
         self, decode_n: int, ctx_sum_tok: int, ctx_max_tok: int, ctx_min_tok: int, k: int
     ) -> NDArray[np.int64]:
         """Shape (k,): the next k iterations of at least one decode alone, each with every context one token longer."""
-        pieces: list[NDArray[np.int64]] = []
-        done = 0
-        while done < k:
-            line = self._line(decode_n, ctx_sum_tok + done * decode_n, ctx_max_tok + done, ctx_min_tok + done)
-            pieces.append(line.times_ns(min(line.steps, k - done)))
-            done += len(pieces[-1])
-        return np.concatenate(pieces)
+        return times_along(lambda done: self._line(
+            decode_n, ctx_sum_tok + done * decode_n, ctx_max_tok + done, ctx_min_tok + done), k)
 
     def _line(self, n: int, ctx_sum_tok: int, max_tok: int, min_tok: int) -> DecodeLine:
         """Until the mean or the longest context leaves its cell, or the skew its bucket; the skew rate stays."""
