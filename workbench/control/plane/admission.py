@@ -39,7 +39,7 @@ def arrive(desk: Desk, now_ns: int, event: Arrived) -> None:
 def _known(desk: Desk, now_ns: int, event: Arrived) -> tuple[Inside, str, tuple[int, str] | None]:
     """The request with its tenant, tier, class, deadline, pool and model; the model's revision; why it is refused."""
     (name, tenant, user, key, tier, model, prompt_tok, estimated_tok, max_tok, deadline_ns, priority, _, session,
-     prefix_ids) = event
+     prefix_ids, _, _) = event
     refusal, revision, most_tok = None, "", max_tok or estimated_tok
     if desk.auth is not None:
         who = desk.auth.authorise(now_ns, key, f"model:{model}", name)

@@ -10,7 +10,8 @@ Outcome = Literal["ok", "failure", "rejected", "timeout", "refused", "unsent"]
 class Arrived(NamedTuple):
     """A request reached the plane. `key` is a digest of its credential, never the credential. `max_tok` is the most
     output it asked for (0: not said, then the estimate); the true length is never here. `cache` is a digest of prompt
-    and parameters where the answer may be kept, "" where it may not."""
+    and parameters where the answer may be kept, "" where it may not. `device`: the class of device that asks, where a
+    model might run there; `keep`: what may not leave it, or what its user does not want to compute."""
 
     request_id: str
     tenant: str = "default"
@@ -26,6 +27,8 @@ class Arrived(NamedTuple):
     cache: str = ""
     session: str = ""
     prefix_ids: tuple[int, ...] = ()
+    device: str = ""
+    keep: Literal["any", "device", "server"] = "any"
 
 
 class FirstToken(NamedTuple):
@@ -74,15 +77,29 @@ class Report(NamedTuple):
 
 
 class ReplicaUp(NamedTuple):
-    """It takes requests."""
+    """It takes requests. `token`: that of the `Start` it answers (0: nobody started it, it was there)."""
 
     replica: int
+    token: int = 0
 
 
 class ReplicaDown(NamedTuple):
     """It takes none. What was inside leaves by events of its own."""
 
     replica: int
+
+
+class Heartbeat(NamedTuple):
+    """A node was heard of."""
+
+    node: str
+
+
+class Notice(NamedTuple):
+    """The provider takes this replica away at that moment: a spot machine, a TPU slice."""
+
+    replica: int
+    at_ns: int
 
 
 class Time(NamedTuple):
@@ -100,11 +117,12 @@ class Reject(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The end of a request whose answer is kept (`cache`), or was just computed for another (`flight`)."""
+    """The end of a request whose answer is kept (`cache`), was just computed for another (`flight`), or that its own
+    device computes (`device`)."""
 
     request_id: str
-    source: Literal["cache", "flight"]
-    answer_of: str  # the request that computed it
+    source: Literal["cache", "flight", "device"]
+    answer_of: str  # the request that computed it; the model on the device
 
 
 class Release(NamedTuple):
@@ -143,16 +161,52 @@ class Charge(NamedTuple):
     cost_pusd: int
 
 
+class Start(NamedTuple):
+    """Begin this replica, on that node where there are nodes; say `ReplicaUp` with this token once it serves."""
+
+    replica: int
+    token: int
+    node: str
+    why: str
+
+
+class Stop(NamedTuple):
+    """It is wanted no more: nothing is on it, or its node is taken for dead."""
+
+    replica: int
+    why: str
+
+
+class Alarm(NamedTuple):
+    """Somebody should look: `what` burns or changed. `value` exceeded `limit`, in the detector's unit."""
+
+    what: str
+    severity: Literal["page", "ticket", "notice"]
+    value: int
+    limit: int
+
+
+class Shift(NamedTuple):
+    """An alias points elsewhere from now on: a canary begins, widens, is promoted or rolled back."""
+
+    alias: str
+    act: Literal["begin", "widen", "promote", "roll back"]
+    share_ppm: int
+    reason: str
+
+
 class Wake(NamedTuple):
     """Tell `Time` at that moment."""
 
     at_ns: int
 
 
-Event = Arrived | FirstToken | Progress | Left | Gone | Report | ReplicaUp | ReplicaDown | Time
-Decision = Reject | Answer | Release | Cancel | Finish | Charge | Wake
-EVENTS: tuple[type[Any], ...] = (Arrived, FirstToken, Progress, Left, Gone, Report, ReplicaUp, ReplicaDown, Time)
-DECISIONS: tuple[type[Any], ...] = (Reject, Answer, Release, Cancel, Finish, Charge, Wake)
+Event = Arrived | FirstToken | Progress | Left | Gone | Report | ReplicaUp | ReplicaDown | Heartbeat | Notice | Time
+Decision = Reject | Answer | Release | Cancel | Finish | Charge | Start | Stop | Alarm | Shift | Wake
+EVENTS: tuple[type[Any], ...] = (
+    Arrived, FirstToken, Progress, Left, Gone, Report, ReplicaUp, ReplicaDown, Heartbeat, Notice, Time)
+DECISIONS: tuple[type[Any], ...] = (
+    Reject, Answer, Release, Cancel, Finish, Charge, Start, Stop, Alarm, Shift, Wake)
 _KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (*EVENTS, *DECISIONS)}
 
 
