@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sims.clock import Clock, Turn
 from sims.overheads import Overheads
+from sims.plane.clients import Clients
 from sims.plane.rows import Line
 from sims.plane.station import Emitted, PlaneStation, Started
 from sims.replica import IterationTime, Request
@@ -45,19 +46,20 @@ class Failure:
 
 class PlaneDriver:
     """Plays a schedule. `arrival` says what the plane is told of a request, never its true output length.
-    A client gives up where it has no token after `patience_ns`. Replicas report every `report_ns`: between two reports
-    nobody knows more of them (None: they never do)."""
+    A client gives up where it has no token after `patience_ns`; `clients` have habits of their own. Replicas report
+    every `report_ns`: between two reports nobody knows more of them (None: they never do)."""
 
     def __init__(
         self, schedule: Sequence[Planned], plane: ControlPlane, rules: EngineRules, timing: IterationTime,
         overheads: Overheads, arrival: Callable[[Planned], Arrived], *, failures: Sequence[Failure] = (),
         patience_ns: int | None = None, report_ns: int | None = None, keep_journal: bool = True, checked: bool = False,
+        clients: Clients | None = None,
     ) -> None:
         if report_ns is not None and report_ns < 1:
             raise ValueError(f"report_ns {report_ns}: must be at least 1")
         self.clock, self.plane, self.overheads, self.arrival = Clock(), plane, overheads, arrival
         self.journal: list[Entry] | None = [] if keep_journal else None
-        self.checked, self.patience_ns, self.report_ns = checked, patience_ns, report_ns
+        self.checked, self.patience_ns, self.report_ns, self.clients = checked, patience_ns, report_ns, clients
         self.lines = {one.request_id: Line(one) for one in schedule}
         self.stations = [PlaneStation(self.clock, i, rules, timing, overheads, self._seen, self._started)
                          for i in range(len(plane.desk.fleet.specs))]
@@ -99,6 +101,8 @@ class PlaneDriver:
                 case Reject() | Answer() | Finish():
                     self.last_ns = now_ns
                     self.lines[one.request_id].ended(now_ns, one)
+                    if self.clients is not None:
+                        self._perhaps_again(self.clients, one)
                 case Charge():
                     self.lines[one.request_id].price_pusd = one.price_pusd
                 case Wake(at_ns):
@@ -110,10 +114,21 @@ class PlaneDriver:
         now_ns = self.clock.now_ns
         if self._came < len(self._order):
             self._arrival.ring_at(max(now_ns, self._order[self._came].intended_ns or 0))
+        self._send(plan)
+
+    def _send(self, plan: Planned) -> None:
+        now_ns = self.clock.now_ns
         self.lines[plan.request_id].sent_ns = self.last_ns = now_ns
-        if self.patience_ns is not None:
-            self.clock.at(now_ns + self.patience_ns, Turn.ARRIVE, lambda: self._impatient(plan.request_id), CLIENTS)
+        patience_ns = self.patience_ns if self.clients is None else self.clients.patience_ns(plan)
+        if patience_ns is not None:
+            self.clock.at(now_ns + patience_ns, Turn.ARRIVE, lambda: self._impatient(plan.request_id), CLIENTS)
         self.tell(self.arrival(plan))
+
+    def _perhaps_again(self, clients: Clients, end: Reject | Answer | Finish) -> None:
+        again = clients.again(self.clock.now_ns, self.lines[end.request_id], end)
+        if again is not None:
+            self.lines[again.plan.request_id] = Line(again.plan)
+            self.clock.at(again.at_ns, Turn.ARRIVE, lambda: self._send(again.plan), CLIENTS)
 
     def _impatient(self, request_id: str) -> None:
         line = self.lines[request_id]

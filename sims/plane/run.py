@@ -6,6 +6,7 @@ from typing import Any
 
 from sims.cost import apportion, fleet_pusd
 from sims.overheads import Overheads
+from sims.plane.clients import Clients
 from sims.plane.driver import Failure, PlaneDriver
 from sims.plane.rows import log_of
 from sims.replica import IterationTime
@@ -44,10 +45,12 @@ def simulate_plane(
     arrival: Callable[[Planned], Arrived] = arrival_of, custom: Custom | None = None, failures: Sequence[Failure] = (),
     patience_ns: int | None = None, report_ns: int | None = None, horizon_ns: int | None = None,
     overheads: Overheads | None = None, price_usd_per_hour: float | None = None, seed: int = 0,
-    keep_journal: bool = True, checked: bool = False, provenance: Mapping[str, Any] | None = None,
+    clients: Clients | None = None, keep_journal: bool = True, checked: bool = False,
+    provenance: Mapping[str, Any] | None = None,
 ) -> PlaneResult:
     """Open loop, on the oracle. `checked` asks the plane for its conservation after every event. Raises UsageError."""
-    if len({plan.request_id for plan in schedule}) < len(schedule) or not schedule:
+    planned = {plan.request_id for plan in schedule}
+    if len(planned) < len(schedule) or not schedule:
         raise UsageError("the schedule is empty, or has a request_id twice")
     if any(plan.intended_ns is None or plan.intended_ns < 0 for plan in schedule):
         raise UsageError("every request of the schedule needs a time of at least 0")
@@ -57,10 +60,11 @@ def simulate_plane(
         raise UsageError(f"control: {error}") from None
     overheads = overheads or Overheads.of(profile)
     driver = PlaneDriver(schedule, plane, rules, profile, overheads, arrival, failures=failures,
-                         patience_ns=patience_ns, report_ns=report_ns, keep_journal=keep_journal, checked=checked)
+                         patience_ns=patience_ns, report_ns=report_ns, keep_journal=keep_journal, checked=checked,
+                         clients=clients)
     stop_ns = driver.run(horizon_ns)
     plane.check()
-    lines = [driver.lines[plan.request_id] for plan in schedule]
+    lines = [line for line in driver.lines.values() if line.sent_ns is not None or line.plan.request_id in planned]
     cost = None
     if price_usd_per_hour is not None:
         total_pusd = fleet_pusd(price_usd_per_hour, len(driver.stations), stop_ns)
