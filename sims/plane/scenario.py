@@ -16,6 +16,7 @@ from workbench.control.plane.build import Custom, plane_of
 from workbench.control.plane.draws import Draws
 from workbench.control.plane.events import Arrived
 from workbench.errors import UsageError
+from workbench.metrics import Slo
 from workbench.profile import profile as profiles
 from workbench.profile.locate import profile_path
 from workbench.profile.profile import Profile
@@ -77,6 +78,15 @@ class PlaneScenario(Settings):
     def facts(self) -> dict[str, Any]:
         return {"replicas": self.fleet.replicas, **self.control}
 
+    @property
+    def slo_by_tier(self) -> dict[str, Slo]:
+        return {tier: spec.as_slo() for tier, spec in self.slo.items()}
+
+    def replicated(self, n: int | None = None) -> tuple[int, ...]:
+        """The seeds of `n` replications: its own first, then new ones."""
+        n = n or len(self.seeds)
+        return (*self.seeds, *range(max(self.seeds) + 1, max(self.seeds) + 1 + n))[:n]
+
 
 @dataclass(frozen=True)
 class PlaneCase:
@@ -99,9 +109,12 @@ class PlaneCase:
             raise UsageError(f"{path.name}: fleet.rules: a disaggregated engine has no attempts to cancel yet")
         return PlaneCase(text, scenario, profile, rules, path.parent)
 
+    def draw(self, seed: int) -> tuple[Planned, ...]:
+        return draw(self.scenario.workload, seed, base=self.base)
+
     def run(self, seed: int, custom: Custom | None = None, **more: Any) -> PlaneResult:
         """One seed: of the workload, of the clients and of every policy that draws."""
-        scenario, schedule = self.scenario, draw(self.scenario.workload, seed, base=self.base)
+        scenario, schedule = self.scenario, self.draw(seed)
         facts = {**scenario.facts, "seed": scenario.control.get("seed", 0) + seed}
         client = scenario.client
         return simulate_plane(
