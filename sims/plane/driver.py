@@ -98,6 +98,8 @@ class PlaneDriver:
                     name = f"{request_id}#{attempt}"
                     self._over(name, now_ns)
                     self.stations[replica].cancel(name)
+                case Answer(source="device"):
+                    self._on_device(event, one)
                 case Reject() | Answer() | Finish():
                     self.last_ns = now_ns
                     self.lines[one.request_id].ended(now_ns, one)
@@ -130,9 +132,24 @@ class PlaneDriver:
             self.lines[again.plan.request_id] = Line(again.plan)
             self.clock.at(again.at_ns, Turn.ARRIVE, lambda: self._send(again.plan), CLIENTS)
 
+    def _on_device(self, event: Event, one: Answer) -> None:
+        """Its own device computes, at its own speed: the plane is done with it, its client is not."""
+        now_ns, line, hybrid = self.clock.now_ns, self.lines[one.request_id], self.plane.desk.hybrid
+        assert isinstance(event, Arrived)  # nothing else is answered so
+        assert hybrid is not None
+        output_tok = line.plan.asked_output_tok
+        first_ns, last_ns = hybrid.pace_ns(event.device, one.answer_of, line.plan.asked_prompt_tok, output_tok)
+        each_ns = (last_ns - first_ns) // max(1, output_tok - 1)
+        line.model, line.admit_ns, line.on_device = one.answer_of, now_ns, True
+
+        def over() -> None:
+            self.last_ns = self.clock.now_ns
+            line.computed([now_ns + first_ns + i * each_ns for i in range(output_tok)])
+        self.clock.at(now_ns + last_ns, Turn.END, over, CLIENTS)
+
     def _impatient(self, request_id: str) -> None:
         line = self.lines[request_id]
-        if line.end_ns is None and not line.token_ns:
+        if line.end_ns is None and not line.token_ns and not line.on_device:
             self.tell(Gone(request_id))
 
     def _release(self, one: Release) -> None:

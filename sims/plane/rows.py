@@ -33,6 +33,11 @@ class Line:
     attempts: int = 0
     price_pusd: int | None = None
     engine_ns: int = 0  # in a replica, all attempts
+    on_device: bool = False  # its own client's
+
+    def computed(self, token_ns: list[int]) -> None:
+        """By its client's own device."""
+        self.outcome, self.error, self.token_ns, self.end_ns = "ok", None, token_ns, token_ns[-1]
 
     def ended(self, now_ns: int, end: Reject | Answer | Finish) -> None:
         self.end_ns = now_ns
@@ -50,7 +55,7 @@ def log_of(lines: Sequence[Line], origin: Provenance, cost_pusd: Sequence[int] |
     columns: dict[str, Any] = {
         "request_id": [one.plan.request_id for one in lines], "tenant": [one.plan.tenant for one in lines],
         "tier": [one.plan.tier for one in lines], "model": [one.model or origin.model for one in lines],
-        "engine": [origin.engine] * len(lines),
+        "engine": ["device" if one.on_device else origin.engine for one in lines],
         "replica": [None if one.replica is None else str(one.replica) for one in lines],
         "asked_prompt_tok": [one.plan.asked_prompt_tok for one in lines],
         "asked_output_tok": [one.plan.asked_output_tok for one in lines],

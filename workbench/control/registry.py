@@ -58,6 +58,7 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
         "allocator": "workbench.control.resources.allocator:Allocator",
         "quotas": "workbench.control.auth.quotas:Quotas",
         "sla": "workbench.control.scheduling.sla:Attainment",
+        "hybrid": "workbench.control.hybrid.part:Hybrid",
     },
 }
 

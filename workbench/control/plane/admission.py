@@ -9,6 +9,7 @@ from workbench.control.models.registry import UnknownModel
 from workbench.control.plane.desk import Desk
 from workbench.control.plane.ending import answer, drop, refuse
 from workbench.control.plane.events import Arrived
+from workbench.control.plane.hybrid import computed_there
 from workbench.control.plane.inside import Inside
 from workbench.control.plane.plan_limits import PlanLimits
 from workbench.control.plane.waiting import enqueue, wait
@@ -29,6 +30,8 @@ def arrive(desk: Desk, now_ns: int, event: Arrived) -> None:
         refuse(desk, now_ns, state, "rejected", *refusal)
         return
     if desk.limits is not None and not _within_limits(desk, now_ns, state):
+        return
+    if (event.device or event.keep == "device") and computed_there(desk, now_ns, state, event):
         return
     if desk.cache is not None and event.cache and not _computes(desk, now_ns, state, event, revision):
         return

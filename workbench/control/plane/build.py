@@ -20,8 +20,8 @@ from workbench.control.registry import UnknownPolicy, made, make
 from workbench.control.tenants.book import Tenants
 from workbench.control.tenants.standard import FACTS
 
-TABLES = ("allocator", "auth", "billing", "breaker", "cache", "custom", "limits", "models", "queue", "replicas",
-          "retries", "routing", "scheduling", "seed", "sla", "tenants", "window")
+TABLES = ("allocator", "auth", "billing", "breaker", "cache", "custom", "hybrid", "limits", "models", "queue",
+          "replicas", "retries", "routing", "scheduling", "seed", "sla", "tenants", "window")
 KEYS = ("tenant", "user", "model")  # of a limit's levels
 Facts = Mapping[str, Any]
 Custom = Mapping[str, Any]  # kind -> class, from the user's own file
@@ -46,7 +46,7 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
         auth=_auth(facts), tenants=tenants, limits=_limits(facts, tenants), cache=_cache(facts),
         models=_part(facts, "models"), allocator=_allocator(facts),
         retries=_part(facts, "retries", {"randomness": Draws(seed, "retries")}), billing=_billing(facts),
-        sla=_sla(facts, tenants),
+        sla=_sla(facts, tenants), hybrid=_part(facts, "hybrid"),
     ))
 
 

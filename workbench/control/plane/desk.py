@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from workbench.control.auth.manager import UserManager
 from workbench.control.cache import CacheKey, ResponseCache
+from workbench.control.hybrid.part import Hybrid
 from workbench.control.limits import Limits
 from workbench.control.models.registry import ModelRegistry
 from workbench.control.money.billing import Billing
@@ -36,6 +37,7 @@ class Desk:
     retries: Retries | None = None
     billing: Billing | None = None
     sla: Attainment | None = None
+    hybrid: Hybrid | None = None
     inside: dict[str, Inside] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     decided: list[Decision] = field(default_factory=list)

@@ -44,13 +44,15 @@ def refuse(desk: Desk, now_ns: int, state: Inside, outcome: Literal["rejected", 
     _over(desk, now_ns, state, ok=False)
 
 
-def answer(desk: Desk, now_ns: int, state: Inside, source: Literal["cache", "flight"], answer_of: str) -> None:
-    """The request itself counts against its limits, tokens do not: nothing was computed for it."""
+def answer(desk: Desk, now_ns: int, state: Inside, source: Literal["cache", "flight", "device"],
+           answer_of: str) -> None:
+    """The request itself counts against its limits, tokens do not: nothing was computed for it here. What a device
+    computes says nothing of the servers' attainment."""
     desk.tally.answered += 1
     desk.decided.append(Answer(state.item.request_id, source, answer_of))
     _settle(now_ns, state, 0)
     state.first_ns = now_ns
-    _over(desk, now_ns, state, ok=True)
+    _over(desk, now_ns, state, ok=True, served=source != "device")
 
 
 def finish(desk: Desk, now_ns: int, state: Inside, outcome: Literal["ok", "error", "cancelled"], reason: str = "",
@@ -96,10 +98,10 @@ def _settle(now_ns: int, state: Inside, used_tok: int | None) -> None:
         pass  # it took longer than reservations live: all of it counts as used
 
 
-def _over(desk: Desk, now_ns: int, state: Inside, *, ok: bool, output_tok: int = 0) -> None:
+def _over(desk: Desk, now_ns: int, state: Inside, *, ok: bool, output_tok: int = 0, served: bool = True) -> None:
     item = state.item
     del desk.inside[item.request_id]
-    if desk.sla is not None and item.tier in desk.sla.targets:
+    if served and desk.sla is not None and item.tier in desk.sla.targets:
         first_ns = None if state.first_ns is None else state.first_ns - item.arrived_ns
         desk.sla.told(now_ns, item.tier, first_ns, now_ns - item.arrived_ns, ok)
     if state.cache is None or desk.cache is None or not state.leads:

@@ -39,6 +39,11 @@ class Fleet:
     def outstanding(self) -> int:
         return sum(candidate.outstanding for candidate in self._all)
 
+    def load(self, pool: str) -> tuple[int, int]:
+        """Of its replicas that are up: how many, and how many requests are out there."""
+        found = [self._all[i].outstanding for i in self.pools[pool] if self.up[i]]
+        return len(found), sum(found)
+
     def serves(self, pool: str, model: str) -> bool:
         return not self._mixed or any(self._can(i, model) for i in self.pools[pool])
 
