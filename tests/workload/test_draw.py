@@ -194,7 +194,7 @@ def test_files_stay_inside_the_configurations_folder(tmp_path: Path, name: str) 
     ({"arrivals": {"kind": "poisson", "rate_per_s": float("nan")}}, "arrivals.rate_per_s", "nan: "),
     ({"arrivals": {"kind": "gamma", "rate_per_s": 1}}, "arrivals", "give either cv or shape"),
     ({"arrivals": {"kind": "poisson"}}, "arrivals.rate_per_s", "required key is missing"),
-    ({"arrivals": {"kind": "poisson", "rate": 1}}, "arrivals.rate", "unknown key; known keys: cv, kind, rate_per_s"),
+    ({"arrivals": {"kind": "poisson", "rate": 1}}, "arrivals.rate", "unknown key; known keys: bursts, cv, kind"),
     ({"arrivals": {"kind": "poisson", "rate_per_s": 1, "ratee": 1}}, "arrivals.ratee", "unknown key"),
     ({"requests": 0}, "requests", "0: "),
     ({"requests": None}, "(top level)", "give requests or duration_s"),

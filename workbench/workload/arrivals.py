@@ -12,9 +12,8 @@ from pydantic import Field, model_validator
 from scipy import special
 
 from workbench.config import Settings
+from workbench.workload.varying import Bursts, Diurnal, Floats, Hourly, Rate
 
-Rate = Annotated[float, Field(gt=0, description="requests per second")]
-Floats = NDArray[np.float64]
 NEVER_NS = 2**62  # 146 years: beyond it a time stands for never
 
 
@@ -68,8 +67,15 @@ class Closed(Settings):
     kind: Literal["closed"] = "closed"
 
 
-Arrivals = Annotated[Poisson | Gamma | Fixed | Closed, Field(discriminator="kind")]
-Open = Poisson | Gamma | Fixed
+Open = Poisson | Gamma | Fixed | Diurnal | Hourly | Bursts
+Arrivals = Annotated[Open | Closed, Field(discriminator="kind")]
+
+
+def expected_n(arrivals: Open, duration_s: float) -> float:
+    """How many requests come in that time, in the mean."""
+    if isinstance(arrivals, Diurnal | Hourly | Bursts):
+        return arrivals.expected_n(duration_s)
+    return arrivals.rate_per_s * duration_s
 
 
 def times_ns(arrivals: Open, uniform: Floats) -> NDArray[np.int64]:

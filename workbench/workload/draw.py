@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import UsageError
 from workbench.runlog.schema import Planned
-from workbench.workload.arrivals import NEVER_NS, Closed, Open, times_ns
+from workbench.workload.arrivals import NEVER_NS, Closed, Open, expected_n, times_ns
 from workbench.workload.lengths import find_file
 from workbench.workload.prefix import Ids
 from workbench.workload.spec import MAX_REQUESTS, TraceSource, Who, WorkloadSpec
@@ -81,7 +81,7 @@ def _times(spec: WorkloadSpec, arrivals: Open | Closed, seed: int) -> Ints | Non
         if times[-1] >= NEVER_NS:
             raise UsageError(f"rate_per_s {arrivals.rate_per_s} is too low: the last request would never come")
         return times
-    expected = arrivals.rate_per_s * spec.duration_s
+    expected = expected_n(arrivals, spec.duration_s)
     if expected > MAX_REQUESTS:
         raise UsageError(f"rate_per_s {arrivals.rate_per_s} x duration_s {spec.duration_s} exceeds {MAX_REQUESTS}")
     n, end_ns = math.ceil(expected) + 16, min(NEVER_NS, round(spec.duration_s * 1e9))
