@@ -48,6 +48,26 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
         "lfu": "workbench.control.cache.eviction:Lfu",
         "tinylfu": "workbench.control.cache.eviction:TinyLfu",
     },
+    "autoscaler": {
+        "target_tracking": "workbench.control.capacity.target:TargetTracking",
+        "thresholds": "workbench.control.capacity.target:Thresholds",
+        "queue_based": "workbench.control.capacity.queue:QueueBased",
+        "concurrency": "workbench.control.capacity.concurrency:Concurrency",
+        "predictive": "workbench.control.capacity.predictive:Predictive",
+        "predictive_seasonal": "workbench.control.capacity.predictive:predictive_seasonal",
+        "predictive_holt_winters": "workbench.adapters.forecast_holt_winters:predictive_holt_winters",
+    },
+    "forecaster": {
+        "seasonal_naive": "workbench.control.capacity.predictive:SeasonalNaive",
+        "holt_winters": "workbench.adapters.forecast_holt_winters:HoltWinters",
+    },
+    "detector": {
+        "cusum": "workbench.control.anomaly.change:Cusum",
+        "cusum_seasonal": "workbench.control.anomaly.change:cusum_seasonal",
+        "page_hinkley": "workbench.control.anomaly.change:PageHinkley",
+        "seasonal_naive": "workbench.control.anomaly.seasonal:SeasonalNaive",
+        "river": "workbench.adapters.detect_river:RiverDetector",
+    },
     "part": {
         "limits": "workbench.control.limits.levels:Limits",
         "cache": "workbench.control.cache.responses:ResponseCache",
@@ -86,11 +106,12 @@ def made(
     called: str, policy: Any, parameters: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None
 ) -> Any:
     """An object of this class, with the parameters checked by name; `called` is how errors name it."""
-    signature = inspect.signature(policy).parameters
+    signature = {key: one for key, one in inspect.signature(policy).parameters.items() if one.kind != one.VAR_KEYWORD}
+    open_ = len(signature) < len(inspect.signature(policy).parameters)  # it checks what else it is given itself
     handed = {key: value for key, value in (given or {}).items() if key in signature}
     allowed = [key for key in signature if key not in handed]
     for key in parameters or {}:
-        if key not in allowed:
+        if key not in allowed and not open_:
             remedy = _remedy(key, allowed) if allowed else "it has no parameters"
             raise UnknownPolicy(f"{called}: parameter {key!r} is unknown; {remedy}")
     for key in allowed:

@@ -26,6 +26,8 @@ def arrive(desk: Desk, now_ns: int, event: Arrived) -> None:
         desk.retries.request(now_ns)
     state, revision, refusal = _known(desk, now_ns, event)
     desk.inside[event.request_id] = state
+    if desk.operations is not None:
+        desk.operations.arrived(state)
     if refusal is not None:
         refuse(desk, now_ns, state, "rejected", *refusal)
         return

@@ -13,6 +13,7 @@ from workbench.control.plane.draws import Draws
 from workbench.control.plane.fleet import Fleet
 from workbench.control.plane.keys import DigestKeys
 from workbench.control.plane.lines import Line
+from workbench.control.plane.operations.build import operations_of
 from workbench.control.plane.plan_limits import PlanLimits
 from workbench.control.plane.plane import ControlPlane
 from workbench.control.queueing.manager import QueueManager
@@ -20,8 +21,9 @@ from workbench.control.registry import UnknownPolicy, made, make
 from workbench.control.tenants.book import Tenants
 from workbench.control.tenants.standard import FACTS
 
-TABLES = ("allocator", "auth", "billing", "breaker", "cache", "custom", "hybrid", "limits", "models", "queue",
-          "replicas", "retries", "routing", "scheduling", "seed", "sla", "tenants", "window")
+TABLES = ("alarms", "allocator", "auth", "autoscale", "billing", "breaker", "cache", "canary", "cluster", "custom",
+          "hybrid", "limits", "models", "queue", "replicas", "retries", "routing", "scheduling", "seed", "sla",
+          "tenants", "window")
 KEYS = ("tenant", "user", "model")  # of a limit's levels
 Facts = Mapping[str, Any]
 Custom = Mapping[str, Any]  # kind -> class, from the user's own file
@@ -41,13 +43,15 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     fleet = Fleet(facts.get("replicas", 1), facts.get("window"), _part(facts, "breaker"))
     tenants = _tenants(facts, fleet)
     lines = {pool: Line(pool, _queue(facts, custom, tenants, pool)) for pool in sorted(fleet.pools)}
-    return ControlPlane(Desk(
+    desk = Desk(
         fleet, lines, _policy("routing", facts, custom, "least_outstanding", {"randomness": Draws(seed, "routing")}),
         auth=_auth(facts), tenants=tenants, limits=_limits(facts, tenants), cache=_cache(facts),
         models=_part(facts, "models"), allocator=_allocator(facts),
         retries=_part(facts, "retries", {"randomness": Draws(seed, "retries")}), billing=_billing(facts),
         sla=_sla(facts, tenants), hybrid=_part(facts, "hybrid"),
-    ))
+    )
+    desk.operations = operations_of(facts, desk)
+    return ControlPlane(desk)
 
 
 def _known(place: str, facts: Facts, names: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from workbench.control.auth.manager import UserManager
 from workbench.control.cache import CacheKey, ResponseCache
@@ -19,6 +20,9 @@ from workbench.control.routing.protocol import Router
 from workbench.control.routing.retries import Retries
 from workbench.control.scheduling.sla import Attainment
 from workbench.control.tenants.book import Tenants
+
+if TYPE_CHECKING:
+    from workbench.control.plane.operations.operations import Operations  # it works on the desk itself
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class Desk:
     billing: Billing | None = None
     sla: Attainment | None = None
     hybrid: Hybrid | None = None
+    operations: "Operations | None" = None  # who runs the fleet, and who watches it
     inside: dict[str, Inside] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     decided: list[Decision] = field(default_factory=list)

@@ -41,7 +41,7 @@ def refuse(desk: Desk, now_ns: int, state: Inside, outcome: Literal["rejected", 
     setattr(desk.tally, outcome, getattr(desk.tally, outcome) + 1)
     desk.decided.append(Reject(state.item.request_id, outcome, status, reason, retry_after_ns))
     _settle(now_ns, state, None)
-    _over(desk, now_ns, state, ok=False)
+    _over(desk, now_ns, state, outcome)
 
 
 def answer(desk: Desk, now_ns: int, state: Inside, source: Literal["cache", "flight", "device"],
@@ -52,7 +52,7 @@ def answer(desk: Desk, now_ns: int, state: Inside, source: Literal["cache", "fli
     desk.decided.append(Answer(state.item.request_id, source, answer_of))
     _settle(now_ns, state, 0)
     state.first_ns = now_ns
-    _over(desk, now_ns, state, ok=True, served=source != "device")
+    _over(desk, now_ns, state, "answered", served=source != "device")
 
 
 def finish(desk: Desk, now_ns: int, state: Inside, outcome: Literal["ok", "error", "cancelled"], reason: str = "",
@@ -64,7 +64,7 @@ def finish(desk: Desk, now_ns: int, state: Inside, outcome: Literal["ok", "error
         reason = _charge(desk, now_ns, state, prompt_tok, cached_tok, output_tok, cost_pusd) or reason
     desk.decided.append(Finish(state.item.request_id, outcome, reason, state.attempts))
     _settle(now_ns, state, prompt_tok + output_tok if got else None)
-    _over(desk, now_ns, state, ok=outcome == "ok", output_tok=output_tok)
+    _over(desk, now_ns, state, outcome, output_tok=output_tok)
 
 
 def _charge(desk: Desk, now_ns: int, state: Inside, prompt_tok: int, cached_tok: int, output_tok: int,
@@ -81,6 +81,8 @@ def _charge(desk: Desk, now_ns: int, state: Inside, prompt_tok: int, cached_tok:
         return f"not charged: {error}"
     desk.tally.charged_pusd += price_pusd or 0
     desk.decided.append(Charge(item.request_id, item.tenant, price_pusd or 0, cost_pusd))
+    if desk.operations is not None:
+        desk.operations.charged(item.tenant, price_pusd or 0)
     return ""
 
 
@@ -98,12 +100,14 @@ def _settle(now_ns: int, state: Inside, used_tok: int | None) -> None:
         pass  # it took longer than reservations live: all of it counts as used
 
 
-def _over(desk: Desk, now_ns: int, state: Inside, *, ok: bool, output_tok: int = 0, served: bool = True) -> None:
-    item = state.item
+def _over(desk: Desk, now_ns: int, state: Inside, outcome: str, *, output_tok: int = 0, served: bool = True) -> None:
+    item, ok, met = state.item, outcome in ("ok", "answered"), None
     del desk.inside[item.request_id]
     if served and desk.sla is not None and item.tier in desk.sla.targets:
         first_ns = None if state.first_ns is None else state.first_ns - item.arrived_ns
-        desk.sla.told(now_ns, item.tier, first_ns, now_ns - item.arrived_ns, ok)
+        met = desk.sla.told(now_ns, item.tier, first_ns, now_ns - item.arrived_ns, ok)
+    if served and desk.operations is not None:
+        desk.operations.ended(now_ns, state, outcome, met)
     if state.cache is None or desk.cache is None or not state.leads:
         return
     if ok and item.model == state.cache.model:  # a smaller model's answer is not kept as this one's

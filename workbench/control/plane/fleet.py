@@ -9,11 +9,12 @@ from workbench.control.routing.protocol import Candidate, Signal
 
 
 class Spec(NamedTuple):
-    """A replica. `models` empty: whatever is asked of it."""
+    """A replica. `models` empty: whatever is asked of it. Not `started`: a spare, down until somebody says it is up."""
 
     pool: str = "shared"
     models: tuple[str, ...] = ()
     weight: int = 1
+    started: bool = True
 
 
 class Fleet:
@@ -26,12 +27,12 @@ class Fleet:
         if not self.specs:
             raise ValueError("replicas: none; give at least one")
         self.window, self.breaker = None if window is None else whole("window", window), breaker
-        self.up = [True] * len(self.specs)
+        self.up = [spec.started for spec in self.specs]  # takes requests: neither down nor draining
         self._all = [Candidate(i, weight=spec.weight) for i, spec in enumerate(self.specs)]
         self.pools: dict[str, list[int]] = {}
         for i, spec in enumerate(self.specs):
             self.pools.setdefault(spec.pool, []).append(i)
-        self._free = {pool: len(members) for pool, members in self.pools.items()}  # up, and with a place
+        self._free = {pool: sum(self.up[i] for i in every) for pool, every in self.pools.items()}  # and with a place
         self.blocked = False  # by an open circuit, since this was last set
         self._mixed = any(spec.models for spec in self.specs)
 
@@ -43,6 +44,10 @@ class Fleet:
         """Of its replicas that are up: how many, and how many requests are out there."""
         found = [self._all[i].outstanding for i in self.pools[pool] if self.up[i]]
         return len(found), sum(found)
+
+    def seen(self, replica: int) -> Candidate:
+        """As the plane knows it now."""
+        return self._all[self._known(replica)]
 
     def serves(self, pool: str, model: str) -> bool:
         return not self._mixed or any(self._can(i, model) for i in self.pools[pool])

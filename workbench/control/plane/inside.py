@@ -46,6 +46,7 @@ class Tally:
     released: int = 0  # attempts
     left: int = 0  # attempts, cancelled ones included
     charged_pusd: int = 0
+    fenced: int = 0  # replicas that said they were up by a token that is no longer theirs
     unpriced: int = 0  # ended requests with tokens that no price covers
 
     @property

@@ -20,6 +20,8 @@ def first_token(desk: Desk, now_ns: int, event: FirstToken) -> None:
     state = _of(desk, event.request_id, event.attempt)
     if state is not None and state.first_ns is None:
         state.first_ns, state.sent_tok = now_ns, 1
+        if desk.operations is not None:
+            desk.operations.first_token(now_ns, state)
 
 
 def progress(desk: Desk, now_ns: int, event: Progress) -> None:

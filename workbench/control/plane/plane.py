@@ -12,7 +12,9 @@ from workbench.control.plane.events import (
     Event,
     FirstToken,
     Gone,
+    Heartbeat,
     Left,
+    Notice,
     Progress,
     ReplicaDown,
     ReplicaUp,
@@ -21,10 +23,12 @@ from workbench.control.plane.events import (
     Wake,
 )
 from workbench.control.plane.lines import waiting
+from workbench.control.plane.operations.operations import Operations
 from workbench.control.plane.release import release
 from workbench.control.routing.protocol import Signal
 
-FREES = frozenset((Arrived, Left, Gone, ReplicaUp, ReplicaDown, Time))  # after which somebody may be released
+# after which somebody may be released
+FREES = frozenset((Arrived, Left, Gone, ReplicaUp, ReplicaDown, Heartbeat, Notice, Time))
 NEVER_NS = 1 << 126  # later than any clock
 
 
@@ -43,6 +47,7 @@ class ControlPlane:
         self._does: dict[type[Any], Callable[[Desk, int, Any], None]] = {
             Arrived: admission.arrive, FirstToken: leaving.first_token, Progress: leaving.progress,
             Left: leaving.left, Gone: leaving.gone, Report: _report, ReplicaUp: _up, ReplicaDown: _down, Time: _time,
+            Heartbeat: _heartbeat, Notice: _notice,
         }
 
     def on(self, now_ns: int, event: Event) -> tuple[Decision, ...]:
@@ -66,6 +71,8 @@ class ControlPlane:
         while desk.orphans:  # of who was dropped on the way
             lead_on(desk, now_ns)
             release(desk, now_ns)
+        if desk.operations is not None:
+            desk.operations.after(now_ns)
         self._ask_to_wake()
         return tuple(decided)
 
@@ -84,6 +91,8 @@ class ControlPlane:
         ):
             if have != want:
                 raise RuntimeError(f"control plane at {self._now_ns} ns: {name} {have}, should be {want}")
+        if desk.operations is not None:
+            desk.operations.check()
         if desk.billing is not None:
             revenue = -desk.billing.ledger.group("revenue")
             if revenue != tally.charged_pusd:
@@ -102,6 +111,8 @@ class ControlPlane:
                 refuse(desk, now_ns, state, "expired", 504, "deadline passed")
         while (name := desk.later.pop(now_ns)) is not None:
             leaving.again(desk, now_ns, name)
+        if desk.operations is not None:
+            desk.operations.on_time(now_ns)
 
     def _ask_to_wake(self) -> None:
         due_ns = self.due_ns()
@@ -113,6 +124,8 @@ class ControlPlane:
         """When something is to be done, if nothing happens before."""
         desk, due_ns = self.desk, NEVER_NS
         due = [desk.patience.due_ns(), desk.later.due_ns()]
+        if desk.operations is not None:
+            due.append(desk.operations.due_ns())
         for line in desk.lines.values():
             due.append(line.queue.due_ns())
             if desk.fleet.breaker is not None and desk.fleet.blocked and len(line):
@@ -129,12 +142,28 @@ def _report(desk: Desk, now_ns: int, event: Report) -> None:
     desk.fleet.reported(event.replica, Signal(*event[1:]))
 
 
-def _up(desk: Desk, now_ns: int, event: ReplicaUp) -> None:  # noqa: ARG001 - one signature for all events
-    desk.fleet.turned(event.replica, True)
+def _up(desk: Desk, now_ns: int, event: ReplicaUp) -> None:
+    if desk.operations is None:
+        desk.fleet.turned(event.replica, True)
+    else:
+        desk.operations.up(now_ns, event)
 
 
-def _down(desk: Desk, now_ns: int, event: ReplicaDown) -> None:  # noqa: ARG001 - one signature for all events
+def _down(desk: Desk, now_ns: int, event: ReplicaDown) -> None:
     desk.fleet.turned(event.replica, False)
+    if desk.operations is not None:
+        desk.operations.down(now_ns, event.replica)
+
+
+def _heartbeat(desk: Desk, now_ns: int, event: Heartbeat) -> None:
+    if desk.operations is not None:
+        desk.operations.heartbeat(now_ns, event.node)
+
+
+def _notice(desk: Desk, now_ns: int, event: Notice) -> None:
+    if desk.operations is None:  # a notice comes to fleets without any table of operations, too
+        desk.operations = Operations(desk)
+    desk.operations.notice(now_ns, event)
 
 
 def _time(desk: Desk, now_ns: int, event: Time) -> None:
