@@ -7,6 +7,8 @@ from workbench.control.auth.principal import Denied, Principal, Verifier
 from workbench.control.auth.quotas import Quotas
 from workbench.control.clock import Clock
 
+MALFORMED = Denied("malformed")
+
 
 class UserManager(Clock):
     """Asks the verifiers in turn: the first that does not say `malformed` decides. Refusals and changes are audited;
@@ -26,10 +28,10 @@ class UserManager(Clock):
     def authorise(self, now_ns: int, credential: str, scope: str, subject: str = "") -> Principal | Denied:
         """`subject` is what they want to touch (a model, say): for the audit."""
         self._tick(now_ns)
-        verdict: Principal | Denied = Denied("malformed")
+        verdict: Principal | Denied = MALFORMED
         for verifier in self.verifiers:
             verdict = verifier.verify(now_ns, credential)
-            if verdict != Denied("malformed"):
+            if isinstance(verdict, Principal) or verdict != MALFORMED:
                 break
         if isinstance(verdict, Principal):
             actor = verdict.user

@@ -31,10 +31,11 @@ class Gcra(PerKey[tuple[int, int]]):
 
     def judge(self, now_ns: int, tat: int, amount: int) -> Answer:
         """The answer for a key with this TAT (in 1/rate ns; 0 for one never seen)."""
+        cost = self._cost
         fill = max(0, tat - now_ns * self._rate)
-        room = self._depth - fill - amount * self._cost
+        room = self._depth - fill - amount * cost
         if room >= 0:
-            return Answer(True, 0, room // self._cost)
+            return Answer(True, 0, room // cost)
         remaining = max(0, (self._depth - fill) // self._cost)
         return Answer(False, None if amount > self.burst else -(room // self._rate), remaining)
 

@@ -38,6 +38,11 @@ class Level:
         return amount if self.counts == "amount" else 1
 
 
+_Charges = list[tuple[Level, str, int]]  # each level with its key and what it counts
+_Held = tuple[Reservation | None, _Charges]
+_NOTHING: _Held = (None, [])
+
+
 class Limits:
     """Asks every level, outermost first, and charges all or none. The clock never goes backwards: ValueError.
 
@@ -52,42 +57,42 @@ class Limits:
             raise ValueError(f"levels {names}: at least one, each with its own name")
         self.levels, self.expire_ns = tuple(levels), whole("expire_ns", expire_ns)
         self._key_names = {level.key_name for level in levels}
-        self._open: dict[str, Reservation] = {}  # in order of expiry: the time allowed is the same for all
+        self._open: dict[str, _Held] = {}  # in order of expiry: the time allowed is the same for all
         self._now_ns = self._sequence = 0
 
     def ask(self, now_ns: int, keys: Keys, amount: int = 1) -> Answer:
-        self._tick(now_ns)
-        whole("amount", amount)
-        charges = self._charges(keys, amount)
-        answer = worst([(level, n, level.meter.look(now_ns, key, n)) for level, key, n in charges])
+        charges, answers = self._looked(now_ns, keys, amount)
+        answer = worst([(level, n, one) for (level, _, n), one in zip(charges, answers, strict=True)])
         if answer.admitted:
             for level, key, n in charges:
                 level.meter.take(now_ns, key, n)
         return answer
 
     def reserve(self, now_ns: int, keys: Keys, amount: int) -> Reservation | Answer:
-        answer = self.ask(now_ns, keys, amount)
-        if not answer.admitted:
-            return answer
+        charges, answers = self._looked(now_ns, keys, amount)
+        for answer in answers:
+            if not answer.admitted:
+                return worst([(level, n, one) for (level, _, n), one in zip(charges, answers, strict=True)])
+        for level, key, n in charges:
+            level.meter.take(now_ns, key, n)
         self._sequence += 1
         held = Reservation(str(self._sequence), keys, amount, now_ns, now_ns + self.expire_ns)
-        self._open[held.id] = held
+        self._open[held.id] = held, charges
         return held
 
     def commit(self, now_ns: int, reservation: Reservation, used: int) -> None:
         whole("used", used, 0)
-        self._close(now_ns, reservation)
-        for level, key, _ in self._charges(reservation.keys, reservation.amount):
+        amount = reservation.amount
+        for level, key, _ in self._close(now_ns, reservation):
             if level.counts == "requests":
                 continue
-            if used < reservation.amount:
-                level.meter.give(now_ns, key, reservation.at_ns, reservation.amount - used)
-            elif used > reservation.amount:
-                level.meter.take(now_ns, key, used - reservation.amount)
+            if used < amount:
+                level.meter.give(now_ns, key, reservation.at_ns, amount - used)
+            elif used > amount:
+                level.meter.take(now_ns, key, used - amount)
 
     def refund(self, now_ns: int, reservation: Reservation) -> None:
-        self._close(now_ns, reservation)
-        for level, key, n in self._charges(reservation.keys, reservation.amount):
+        for level, key, n in self._close(now_ns, reservation):
             level.meter.give(now_ns, key, reservation.at_ns, n)
 
     @property
@@ -102,25 +107,32 @@ class Limits:
         for level in self.levels:
             level.meter.purge(now_ns)
 
-    def _charges(self, keys: Keys, amount: int) -> list[tuple[Level, str, int]]:
+    def _looked(self, now_ns: int, keys: Keys, amount: int) -> tuple[_Charges, list[Answer]]:
+        """What each level would be charged, and what it says to that."""
+        self._tick(now_ns)
+        whole("amount", amount)
         by_name = keys_by_name(keys, self._key_names)
-        return [(level, by_name[level.key_name], level.share(amount)) for level in self.levels]
+        charges = [(level, by_name[level.key_name], level.share(amount)) for level in self.levels]
+        return charges, [level.meter.look(now_ns, key, n) for level, key, n in charges]
 
     def _tick(self, now_ns: int) -> None:
         if now_ns < self._now_ns:
             raise ValueError(f"the clock went back from {self._now_ns} to {now_ns} ns")
         self._now_ns = now_ns
 
-    def _close(self, now_ns: int, reservation: Reservation) -> None:
+    def _close(self, now_ns: int, reservation: Reservation) -> _Charges:
+        """What it was charged: settled from now on."""
         self._tick(now_ns)
         self._expire(now_ns)
-        if self._open.get(reservation.id) != reservation:
+        held, charges = self._open.get(reservation.id, _NOTHING)
+        if held is not reservation and held != reservation:  # told again from a journal it is equal, not the same
             raise unknown(reservation)
         del self._open[reservation.id]
+        return charges
 
     def _expire(self, now_ns: int) -> None:
         while self._open:
-            first = next(iter(self._open.values()))
+            first, _ = next(iter(self._open.values()))
             if first.expires_ns > now_ns:
                 break
             del self._open[first.id]

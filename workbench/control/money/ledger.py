@@ -46,7 +46,10 @@ class Ledger:
         self._postings[key] = Posting(now_ns, key, entries)
         balances = self._balances
         for account, pusd in entries:
-            balances[account] = balances.get(account, 0) + pusd
+            if account in balances:
+                balances[account] += pusd
+            else:
+                balances[account] = pusd
         return True
 
     def tick(self, now_ns: int) -> None:

@@ -10,13 +10,17 @@ Entry = tuple[int, int, str]  # -priority, -sequence, id
 
 
 class Victims:
-    """Entries of holdings that ended are dropped when they come up."""
+    """Made when somebody is evicted for the first time: most pools never do. Entries of holdings that ended are
+    dropped when they come up."""
 
     def __init__(self) -> None:
         self._heaps: dict[str, list[Entry]] = {}
         self._entries = 0
+        self._asked = False
 
     def add(self, holding: Holding, held: Mapping[str, Holding]) -> None:
+        if not self._asked:
+            return
         heapq.heappush(self._heaps.setdefault(holding.tenant, []), _entry(holding))
         self._entries += 1
         if self._entries > SPARE + 2 * len(held):
@@ -26,6 +30,10 @@ class Victims:
 
     def first(self, held: Mapping[str, Holding], above: Callable[[str], bool]) -> Holding:
         """Of the tenants above their guarantee: the lowest class, then the latest. One always is."""
+        if not self._asked:
+            self._asked = True
+            for holding in held.values():
+                self.add(holding, held)
         best: Entry | None = None
         for tenant, heap in self._heaps.items():
             if above(tenant):

@@ -39,6 +39,7 @@ class CircuitBreaker(Clock):
         self.probe_ns = whole("probe_ns", probe_ns)
         self._mask = (1 << window) - 1
         self._circuits: dict[int, _Circuit] = {}
+        self.troubled = 0  # circuits that are not closed
 
     def allows(self, now_ns: int, replica: int) -> bool:
         """May a request go there now? Takes nothing: say `sent` when it goes."""
@@ -48,6 +49,9 @@ class CircuitBreaker(Clock):
 
     def sent(self, now_ns: int, replica: int, request_id: str) -> None:
         """It goes. Where the circuit is not closed it is the probe; ValueError where none may go."""
+        if not self.troubled:
+            self._tick(now_ns)
+            return
         if not self.allows(now_ns, replica):
             raise ValueError(f"replica {replica}: the circuit is not closed and no probe may go; ask allows() first")
         circuit = self._circuits[replica]
@@ -68,6 +72,7 @@ class CircuitBreaker(Clock):
                 circuit.probe = ""
             else:
                 self._circuits[replica] = _Circuit()
+                self.troubled -= 1
 
     def state(self, now_ns: int, replica: int) -> State:
         return self._at(now_ns, replica).state
@@ -88,6 +93,7 @@ class CircuitBreaker(Clock):
 
     def _open(self, now_ns: int, circuit: _Circuit) -> None:
         """Doubling ends at the cap: no shift beyond what reaches it."""
+        self.troubled += circuit.state == "closed"
         wait_ns = min(self.open_most_ns, self.open_ns << min(circuit.openings, self.open_most_ns.bit_length()))
         circuit.state, circuit.recent, circuit.probe = "open", 0, ""
         circuit.until_ns, circuit.openings = now_ns + wait_ns, circuit.openings + 1

@@ -76,13 +76,16 @@ class Tenants:
     def stamped(self, item: Waiting) -> Waiting:
         """The request with its tenant's tier and class (its own priority read as a hint), and the earlier of its own
         deadline and its tier's. Once, when it arrives."""
-        plan = self.plan(item.tenant)
-        deadline_ns = item.deadline_ns
-        if plan.deadline_ns is not None:
-            last_ns = item.arrived_ns + plan.deadline_ns
-            deadline_ns = last_ns if deadline_ns is None else min(deadline_ns, last_ns)
-        tier, priority = self.tier_of(item.tenant), plan.hinted(item.priority)
+        tier, priority, deadline_ns = self.stamp(item.tenant, item.arrived_ns, item.priority, item.deadline_ns)
         return item._replace(tier=tier, priority=priority, deadline_ns=deadline_ns)
+
+    def stamp(self, tenant: str, arrived_ns: int, hint: int, deadline_ns: int | None) -> tuple[str, int, int | None]:
+        """Tier, class and deadline of a request."""
+        plan = self.plan(tenant)
+        if plan.deadline_ns is not None:
+            last_ns = arrived_ns + plan.deadline_ns
+            deadline_ns = last_ns if deadline_ns is None else min(deadline_ns, last_ns)
+        return self.tier_of(tenant), plan.hinted(hint), deadline_ns
 
     def pool(self, tenant: str) -> str:
         """Name of the replicas that it may run on: two tenants share a replica only if these are equal."""
@@ -94,7 +97,9 @@ class Tenants:
 
     def _apart(self, tenant: str, apart: str) -> str:
         """Kinds carry a mark, so that no tenant can be named like a tier."""
-        return {"shared": "shared", "tier": f"tier:{self.tier_of(tenant)}", "tenant": f"tenant:{tenant}"}[apart]
+        if apart == "shared":
+            return apart
+        return f"tier:{self.tier_of(tenant)}" if apart == "tier" else f"tenant:{tenant}"
 
     def weights(self) -> dict[str, int]:
         """For the fair orders: `weights`."""
