@@ -53,16 +53,16 @@ class Answer:
         if isinstance(usage, dict):
             self._usage(usage)
         choices = value.get("choices")
-        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            self._choice(choices[0], value, now_ns)
-
-    def _choice(self, choice: dict[str, Any], value: dict[str, Any], now_ns: int) -> None:
+        if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+            return
+        choice = choices[0]
         if choice.get("finish_reason"):
             self.finished = True
         if carries_tokens(choice):
             self.at_ns.append(now_ns)
-            self._counts.append(_listed(choice))
-            self._totals.append(_so_far(value))
+            tells = choice.get("logprobs") or choice.get("token_ids")  # most servers do not
+            self._counts.append(_listed(choice) if tells else UNKNOWN)
+            self._totals.append(_so_far(value) if usage or "timings" in value else UNKNOWN)
 
     def _usage(self, usage: dict[str, Any]) -> None:
         prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from workbench.bench.exchange import Exchange
+from workbench.bench.sse import one_event
 from workbench.runlog.schema import Outcome
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Connection(asyncio.Protocol):
         self._problem: str | None = None
         self._ended = False  # the response is complete
         self._keep = False
+        self._between = False  # two HTTP chunks, as far as the parser has seen
+        self._whole = False  # and two events: what comes next may be read without the parser
         self.transport: asyncio.Transport | None = None
         self.idle_since_s = 0.0
         self.served = 0  # answers it has carried
@@ -45,13 +48,20 @@ class Connection(asyncio.Protocol):
         assert self.transport is not None
         self._exchange, self._parser = exchange, httptools.HttpResponseParser(self)
         self._head_bytes, self._problem, self._ended, self._keep = 0, None, False, False
+        self._between = self._whole = False
         exchange.sent_ns = self._clock()
         self.transport.write(exchange.content)
 
     def data_received(self, data: bytes) -> None:
-        self._now_ns = self._clock()  # the only timestamp of this read, before any parsing
+        self._now_ns = now_ns = self._clock()  # the only timestamp of this read, before any parsing
         self._client.stats.reads += 1
-        if self._exchange is None:
+        exchange = self._exchange
+        if exchange is not None and self._whole and (payload := one_event(data)) is not None:
+            self._problem = exchange.event(payload, now_ns)
+            if self._problem is not None or exchange.answer.done:
+                self._settle()
+            return None
+        if exchange is None:
             return self.abort()  # nothing was asked: not a connection to trust
         try:
             self._parser.feed_data(data)
@@ -66,6 +76,8 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_LIMIT_BYTES and not self._ended:
                 self._problem = self._problem or f"headers of more than {HEAD_LIMIT_BYTES} bytes"
+        if exchange.streams and not self._ended:
+            self._whole = self._between and data.endswith(b"\r\n") and exchange.events.between
         return self._settle()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -111,6 +123,12 @@ class Connection(asyncio.Protocol):
                 self._head_bytes = -1
                 self._exchange.status = status
                 self._exchange.streams = status == 200 and self._exchange.kind == "text/event-stream"
+
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        self._between = True
 
     def on_body(self, data: bytes) -> None:
         if self._exchange is not None and not self._ended and self._problem is None:

@@ -46,6 +46,14 @@ class Exchange:
             return str(error)
         return None
 
+    def event(self, payload: bytes, now_ns: int) -> str | None:
+        """As `take`, of one event that is known to be whole."""
+        try:
+            self.answer.event(payload, now_ns)
+        except BadEvent as error:
+            return str(error)
+        return None
+
     def refusal(self) -> str:
         """Why an answer that is no event stream is not one."""
         if 300 <= self.status < 400:

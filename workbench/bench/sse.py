@@ -40,6 +40,11 @@ class SseParser:
             lines[0] = lines[0].removeprefix(_BOM)
         return self._events(lines)
 
+    @property
+    def between(self) -> bool:
+        """Whether the next byte begins an event."""
+        return not (self._tail or self._data or self._cr or self._start)
+
     def _events(self, lines: list[bytes]) -> list[bytes]:
         events = []
         for line in lines:
@@ -49,3 +54,20 @@ class SseParser:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data.clear()
         return events
+
+
+def one_event(data: bytes) -> bytes | None:
+    """The payload, where these bytes are one whole HTTP chunk that holds one whole `data:` event and nothing else.
+
+    Most reads of a stream are: then neither parser is needed, which halves what a token costs.
+    """
+    if not data.endswith(b"\n\n\r\n"):
+        return None
+    cut = data.find(b"\r\n", 0, 12)
+    if data[cut + 2 : cut + 8] != b"data: " or data.count(b"\n") != 4 or data.count(b"\r") != 2:
+        return None
+    try:
+        size = int(data[:cut], 16)
+    except ValueError:
+        return None
+    return data[cut + 8 : -4] if size == len(data) - cut - 4 else None
