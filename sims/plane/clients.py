@@ -1,6 +1,6 @@
 """What clients do without being asked: they give up, and whoever got no answer asks again, wisely or not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -42,35 +42,35 @@ class Again(NamedTuple):
 
 
 class Clients:
-    """`habits` by tenant; "*" is everybody else's."""
+    """`habits` of whoever sends a request."""
 
-    def __init__(self, habits: Mapping[str, Habits], seed: int) -> None:
+    def __init__(self, habits: Callable[[Planned], Habits], seed: int) -> None:
         self.habits, self.seed = habits, seed
-        self._tries: dict[str, tuple[str, int]] = {}  # id of a repetition -> what was meant, the how-manieth
         self.sent_ns: dict[str, int] = {}  # when a repetition goes out
 
-    def of(self, plan: Planned) -> Habits:
-        return self.habits.get(plan.tenant) or self.habits.get("*") or Habits()
-
     def patience_ns(self, plan: Planned) -> int | None:
-        return self.of(plan).patience_ns
-
-    def meant(self, request_id: str) -> str:
-        """The id of the first time that this was asked."""
-        return self._tries.get(request_id, (request_id, 1))[0]
+        return self.habits(plan).patience_ns
 
     def again(self, now_ns: int, line: Line, end: Reject | Answer | Finish) -> Again | None:
         """None: it is content, or gives up."""
-        habits = self.of(line.plan)
-        meant, tries = self._tries.get(line.plan.request_id, (line.plan.request_id, 1))
-        if tries >= habits.most or not _failed(end):
+        habits = self.habits(line.plan)
+        if habits.most == 1 or not _failed(end):
             return None
-        at_ns = now_ns + habits.wait_for_ns(tries, Draws(self.seed, f"client/{meant}/{tries}").random())
+        name, _, times = line.plan.request_id.partition(MARK)
+        tries = int(times or 1)
+        if tries >= habits.most:
+            return None
+        at_ns = now_ns + habits.wait_for_ns(tries, Draws(self.seed, f"client/{name}/{tries}").random())
         if habits.obeys and isinstance(end, Reject) and end.retry_after_ns:
             at_ns = max(at_ns, now_ns + end.retry_after_ns)
-        name = f"{meant}{MARK}{tries + 1}"
-        self._tries[name], self.sent_ns[name] = (meant, tries + 1), at_ns
-        return Again(at_ns, replace(line.plan, request_id=name))
+        next_ = f"{name}{MARK}{tries + 1}"
+        self.sent_ns[next_] = at_ns
+        return Again(at_ns, replace(line.plan, request_id=next_))
+
+
+def meant(request_id: str) -> str:
+    """The id of the first time that this was asked."""
+    return request_id.partition(MARK)[0]
 
 
 def _failed(end: Reject | Answer | Finish) -> bool:

@@ -1,20 +1,19 @@
-"""A scenario with a `[control]` table: workload, fleet, control plane, clients and failures."""
+"""A scenario with a `[control]` table: workloads, fleet, control plane, clients and failures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from sims.plane.client_spec import ClientSpec, arrivals, clients_of, ns
 from sims.plane.driver import Failure
 from sims.plane.run import PlaneResult, simulate_plane
 from sims.rules import DisaggregatedRules, EngineRules
-from sims.scenario import FleetSpec, Seconds, SloSpec, rules_for
+from sims.scenario import FleetSpec, Policies, Seconds, SloSpec, rules_for
 from workbench.config import Settings, parse, read_text
 from workbench.control.plane.build import Custom, plane_of
-from workbench.control.plane.draws import Draws
-from workbench.control.plane.events import Arrived
 from workbench.errors import UsageError
 from workbench.metrics import Slo
 from workbench.profile import profile as profiles
@@ -24,19 +23,15 @@ from workbench.runlog.schema import Planned
 from workbench.workload.arrivals import Closed
 from workbench.workload.draw import draw
 from workbench.workload.spec import WorkloadSpec
+from workbench.workload.tenants import NamedWorkload, check_names, draw_all
+
+SCHEDULING = {"fcfs": "fifo"}  # what v0.1 called its orders
 
 
-class ClientSpec(Settings):
-    """What clients say and do. `asked_frac` of the requests ask one of `questions` whose answers may be kept, the
-    popular ones more often; lengths are drawn for each request all the same."""
+class TenantWorkload(NamedWorkload):
+    """One of `[[workloads]]`; what its `client` says replaces what the scenario's says, key by key."""
 
-    model: str = ""
-    estimated_tok: int | None = Field(default=None, ge=1)  # a guess of every output; without: the prompt's length
-    max_tok: int = Field(default=0, ge=0)  # the most output they ask for
-    deadline_s: Seconds | None = None
-    patience_s: Seconds | None = None  # without a first token by then they leave
-    questions: int = Field(default=0, ge=0)
-    asked_frac: float = Field(default=0.0, ge=0, le=1)
+    client: ClientSpec | None = None
 
 
 class FailureSpec(Settings):
@@ -47,15 +42,18 @@ class FailureSpec(Settings):
     down_s: Seconds | None = None
 
     def as_failure(self) -> Failure:
-        return Failure(_ns(self.at_s), self.replica, None if self.down_s is None else _ns(self.down_s))
+        return Failure(ns(self.at_s), self.replica, None if self.down_s is None else ns(self.down_s))
 
 
 class PlaneScenario(Settings):
-    """`control.replicas` may say more of each than `fleet.replicas`; then that one counts."""
+    """`workload`, or several `workloads`. `control.replicas` may say more of each than `fleet.replicas`; then that one
+    counts. `policies` are v0.1's way to say order, router and window: `control` says what comes around them."""
 
     title: str = ""
-    workload: WorkloadSpec
+    workload: WorkloadSpec | None = None
+    workloads: tuple[TenantWorkload, ...] = ()
     fleet: FleetSpec
+    policies: Policies | None = None
     control: dict[str, Any] = Field(default_factory=dict)
     client: ClientSpec = ClientSpec()
     report_s: Seconds | None = None  # replicas report so often; without: never
@@ -66,8 +64,12 @@ class PlaneScenario(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "PlaneScenario":
-        if isinstance(self.workload.arrivals, Closed):
-            raise ValueError("workload.arrivals: clients of the control plane arrive in an open loop")
+        if (self.workload is None) == (not self.workloads):
+            raise ValueError("give [workload], or [[workloads]] of several tenants, one of the two")
+        for spec in (self.workload, *self.workloads):
+            if spec is not None and isinstance(spec.arrivals, Closed):
+                raise ValueError("workload.arrivals: clients of the control plane arrive in an open loop")
+        check_names(self.workloads)
         replicas = len(plane_of(self.facts).desk.fleet.specs)
         for i, one in enumerate(self.failures):
             if one.replica >= replicas:
@@ -76,7 +78,18 @@ class PlaneScenario(Settings):
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"replicas": self.fleet.replicas, **self.control}
+        """What the plane is built of."""
+        old, found = self.policies, dict[str, Any](replicas=self.fleet.replicas)
+        if old is not None:
+            order = {"name": SCHEDULING.get(old.queue.name, old.queue.name), "parameters": old.queue.parameters}
+            found |= {"scheduling": order, "routing": old.router.model_dump()}
+            found |= {} if old.window is None else {"window": old.window}
+        return {**found, **self.control}
+
+    @property
+    def clients(self) -> dict[str, ClientSpec]:
+        """By workload; "" is everybody else's."""
+        return {"": self.client, **{one.title: self.client.but(one.client) for one in self.workloads}}
 
     @property
     def slo_by_tier(self) -> dict[str, Slo]:
@@ -101,62 +114,35 @@ class PlaneCase:
     @staticmethod
     def load(path: Path) -> "PlaneCase":
         """Every error before any work. Raises UsageError."""
-        text = read_text(path)
-        scenario = parse(PlaneScenario, text, path.name)
-        profile = profiles.read(profile_path(scenario.fleet.profile, path.parent, path.name, "fleet.profile"))
+        return PlaneCase.of(read_text(path), path.name, path.parent)
+
+    @staticmethod
+    def of(text: str, name: str, base: Path) -> "PlaneCase":
+        """Of a scenario's text; files that it names lie in `base`."""
+        scenario = parse(PlaneScenario, text, name)
+        profile = profiles.read(profile_path(scenario.fleet.profile, base, name, "fleet.profile"))
         rules = rules_for(profile, scenario.fleet.rules)
         if isinstance(rules, DisaggregatedRules):
-            raise UsageError(f"{path.name}: fleet.rules: a disaggregated engine has no attempts to cancel yet")
-        return PlaneCase(text, scenario, profile, rules, path.parent)
+            raise UsageError(f"{name}: fleet.rules: a disaggregated engine has no attempts to cancel yet")
+        return PlaneCase(text, scenario, profile, rules, base)
 
-    def draw(self, seed: int) -> tuple[Planned, ...]:
-        return draw(self.scenario.workload, seed, base=self.base)
+    def draw(self, seed: int, requests: int | None = None) -> tuple[Planned, ...]:
+        """The schedule of all its workloads; `requests`: so many of the first."""
+        scenario = self.scenario
+        if scenario.workload is None:
+            return draw_all(scenario.workloads, seed, base=self.base, requests=requests)
+        return draw(scenario.workload, seed, base=self.base)[:requests]
 
-    def run(self, seed: int, custom: Custom | None = None, **more: Any) -> PlaneResult:
-        """One seed: of the workload, of the clients and of every policy that draws."""
-        scenario, schedule = self.scenario, self.draw(seed)
-        facts = {**scenario.facts, "seed": scenario.control.get("seed", 0) + seed}
-        client = scenario.client
+    def run(self, seed: int, custom: Custom | None = None, *, requests: int | None = None,
+            control: Mapping[str, Any] | None = None, **more: Any) -> PlaneResult:
+        """One seed: of the workload, of the clients and of every policy that draws. `control` replaces tables."""
+        scenario, schedule = self.scenario, self.draw(seed, requests)
+        facts = {**scenario.facts, **(control or {}), "seed": scenario.control.get("seed", 0) + seed}
+        clients = clients_of(scenario.clients, seed)
         return simulate_plane(
-            schedule, self.profile, self.rules, facts, arrival=arrivals(schedule, scenario, seed), custom=custom,
+            schedule, self.profile, self.rules, facts, custom=custom, clients=clients,
+            arrival=arrivals(schedule, scenario.clients, facts, seed, clients),
             failures=[one.as_failure() for one in scenario.failures], seed=seed,
-            patience_ns=None if client.patience_s is None else _ns(client.patience_s),
-            report_ns=None if scenario.report_s is None else _ns(scenario.report_s),
-            horizon_ns=None if scenario.horizon_s is None else _ns(scenario.horizon_s),
+            report_ns=None if scenario.report_s is None else ns(scenario.report_s),
+            horizon_ns=None if scenario.horizon_s is None else ns(scenario.horizon_s),
             price_usd_per_hour=scenario.fleet.price_usd_per_hour, provenance={"config_text": self.text}, **more)
-
-
-def arrivals(schedule: Sequence[Planned], scenario: PlaneScenario, seed: int) -> Callable[[Planned], Arrived]:
-    """What the plane is told. A tenant's first key is its clients'; who has none comes without."""
-    client, keys = scenario.client, _keys(scenario.control)
-    asked = _questions(schedule, client, seed)
-
-    def of(plan: Planned) -> Arrived:
-        deadline_ns = None if client.deadline_s is None else (plan.intended_ns or 0) + _ns(client.deadline_s)
-        return Arrived(
-            plan.request_id, plan.tenant, plan.tenant, keys.get(plan.tenant, ""), plan.tier, client.model,
-            plan.asked_prompt_tok, client.estimated_tok or plan.asked_prompt_tok, client.max_tok, deadline_ns,
-            plan.priority, asked.get(plan.request_id, ""), "", plan.prefix_ids)
-
-    return of
-
-
-def _keys(control: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key in control.get("auth", {}).get("keys", ()):
-        found.setdefault(key["tenant"], key["digest"])
-    return found
-
-
-def _questions(schedule: Sequence[Planned], client: ClientSpec, seed: int) -> dict[str, str]:
-    """Two draws a request, used or not: variants stay on common random numbers. Popularity falls as 1/sqrt(rank)."""
-    draws, found = Draws(seed, "questions"), dict[str, str]()
-    for plan in schedule:
-        asks, which = draws.random() < client.asked_frac, draws.random()
-        if asks and client.questions:
-            found[plan.request_id] = f"question {int(which * which * client.questions)}"
-    return found
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1e9)

@@ -81,7 +81,7 @@ class Hourly(Varying):
         """Where the parts begin, and the rate in each."""
         n = len(self.weights)
         rates = np.asarray(self.weights) * (self.rate_per_s * n / sum(self.weights))
-        return np.arange(n) * (self.period_s / n), np.asarray(rates, dtype=np.float64)
+        return np.asarray(np.arange(n) * (self.period_s / n), dtype=np.float64), np.asarray(rates, dtype=np.float64)
 
     def expected_n(self, duration_s: float) -> float:
         periods, rest_s = divmod(duration_s, self.period_s)
