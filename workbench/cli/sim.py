@@ -34,24 +34,43 @@ def group() -> None:
               "(default: runs/sim-UTC).")
 @click.option("--seed", type=click.IntRange(min=0), help="Run this one seed instead of the scenario's.")
 @click.option("--replications", type=click.IntRange(min=1), help="Run this many seeds instead of the scenario's.")
+@click.option("--policy", "policies", multiple=True, metavar="KIND=POLICY", help="With a [control] table: another "
+              "scheduling or routing, by name or from a file of your own, scheduling=./mine.py:Mine. The file is run.")
+@click.option("--journal/--no-journal", default=None, help="With a [control] table: write the decision journal "
+              "(default: up to 100,000 requests).")
+@click.option("--report", is_flag=True, help="With a [control] table: write report.html, too.")
 @where_options
 @json_option
 def run(
-    scenario: Path, out: Path | None, seed: int | None, replications: int | None, workers: int | None,
-    ray: str | None, as_json: bool,
+    scenario: Path, out: Path | None, seed: int | None, replications: int | None, policies: tuple[str, ...],
+    journal: bool | None, report: bool, workers: int | None, ray: str | None, as_json: bool,
 ) -> None:
     """Run SCENARIO, a TOML file, and show what its users would see.
 
-    Writes one run log and one decision journal per seed, summary.json, and the scenario with its profile.
+    Writes one run log and one decision journal per seed, summary.json, and the scenario with its profile. A scenario
+    with a [control] table runs under the whole control plane: attempts, ledger, invoices and an SLA report, too.
 
     \b
     Example:
       workbench sim run scenario.toml --out runs/first --json
+      workbench sim run sims/scenarios/plane/production.toml --seed 1 --policy scheduling=edf --report
     """
+    from workbench.config import read_text
+    from workbench.flows.plane_policies import control_of
     from workbench.flows.sim import run_scenario
 
     if seed is not None and replications is not None:
         raise click.UsageError("give --seed or --replications, not both")
+    text = read_text(scenario)
+    if control_of(text, scenario.name) is not None:
+        from workbench.cli.plane_text import run_and_show
+
+        run_and_show(scenario, text, out, seed=seed, replications=replications, where=where(workers, ray),
+                     policies=policies, journal=journal, report=report, as_json=as_json)
+        return
+    if policies or journal is not None or report:
+        raise click.UsageError(f"{scenario.name} has no [control] table, which --policy, --journal and --report need; "
+                               "sims/scenarios/plane has scenarios with one")
     said: list[str] = []
 
     def say(line: str) -> None:

@@ -1,0 +1,104 @@
+"""The tables of a plane run, as the terminal and the report show them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.figures.table import Table, number, percent
+
+BAD = ("rejected", "shed", "timeout", "error", "cancelled")
+BAD_WORDS = ("rejected", "shed", "expired", "error", "cancelled")
+
+
+def tables(found: Mapping[str, Any]) -> list[Table]:
+    return [by_tier(found), by_tenant(found), money(found)]
+
+
+def by_tier(found: Mapping[str, Any]) -> Table:
+    """What each tier was promised and got."""
+    rows = []
+    for name, one in found["tiers"].items():
+        p50, p95, p99 = _seconds(one, "ttft_s")
+        rows.append((name, _n(one["requests"]), _attained(one), p50, p95, p99, _seconds(one, "e2e_s")[1],
+                     *(_n(one["outcomes"][key]) for key in BAD)))
+    promised = "; ".join(f"{name} {_promise(found['slo'].get(name, found['slo'].get('*')))}" for name in found["tiers"])
+    return Table(
+        ("tier", "requests", "attained", "TTFT p50", "p95", "p99", "E2E p95", *BAD_WORDS), tuple(rows),
+        f"Simulated, warm-up left out. Promised: {promised}. Attained: of all that arrived, refused and failed ones "
+        "included.")
+
+
+def by_tenant(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, one in found["tenants"].items():
+        rows.append((
+            name, _n(one["requests"]), _n(one["outcomes"]["ok"]), _n(one["limited"]), _n(one["cached"]),
+            _n(one["retried"]), _attained(one), _seconds(one, "ttft_s")[1], _usd(one["money"]["revenue_usd"]),
+            _usd(one["money"]["cost_usd"])))
+    return Table(("tenant", "requests", "ok", "429s", "cache answers", "retried", "attained", "TTFT p95", "revenue",
+                  "cost"), tuple(rows),
+                 "Simulated. Money counts the warm-up; cost is the fleet's, idle time included, by time in an engine.")
+
+
+def money(found: Mapping[str, Any]) -> Table:
+    """Of the run."""
+    one = found["money"]
+    return Table(("money of a run", "USD"), tuple(
+        (name, _usd(one[f"{name}_usd"])) for name in ("revenue", "cost", "margin")), "")
+
+
+def happened(operations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line each: replicas that came and went, alarms, shifts of an alias."""
+    return [f"{one['at_ns'] / 1e9:9.3f} s  {_words(one)}" for one in operations]
+
+
+def _words(one: Mapping[str, Any]) -> str:
+    kind = one["kind"]
+    if kind == "Start":
+        node = f" on {one['node']}" if one["node"] else ""
+        return f"start replica {one['replica']}{node}: {one['why']}"
+    if kind == "Stop":
+        return f"stop replica {one['replica']}: {one['why']}"
+    if kind == "ReplicaUp":
+        return f"replica {one['replica']} serves"
+    if kind == "ReplicaDown":
+        return f"replica {one['replica']} is down"
+    if kind == "Notice":
+        return f"replica {one['replica']} will be taken away at {one['gone_ns'] / 1e9:.3f} s"
+    if kind == "Alarm":
+        return f"{one['severity']}: {one['what']} {one['value']:,}, limit {one['limit']:,}"
+    return f"{one['alias']}: {one['act']} at {one['share_ppm'] / 1e4:g} %: {one['reason']}"
+
+
+def _promise(slo: Mapping[str, Any] | None) -> str:
+    parts = [] if slo is None else [f"{name[:-2].upper()} {slo[name]:g} s" for name in ("ttft_s", "tpot_s", "e2e_s")
+                                    if slo[name] is not None]
+    return ", ".join(parts) or "nothing"
+
+
+def _attained(one: Mapping[str, Any]) -> str:
+    value = one["metrics"]["slo_attainment_frac"]["value"]
+    return percent(value["simulated"], 1) + _half(value, 100, 1)
+
+
+def _half(value: Mapping[str, Any], scale: float, digits: int) -> str:
+    if value.get("high") is None:
+        return ""
+    return f" ±{(value['high'] - value['simulated']) * scale:.{digits}f}"
+
+
+def _seconds(one: Mapping[str, Any], metric: str) -> list[str]:
+    return [_time(one["metrics"][metric][key]["simulated"]) for key in ("p50", "p95", "p99")]
+
+
+def _time(value_s: float | None) -> str:
+    if value_s is None:
+        return "n/a"
+    return f"{value_s * 1e3:.0f} ms" if value_s < 1 else f"{value_s:.2f} s"
+
+
+def _n(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def _usd(value: float | None) -> str:
+    return "none" if value is None else number(value, 4)
