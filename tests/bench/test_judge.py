@@ -10,7 +10,8 @@ MS = 1_000_000
 
 def rows(late_ms: list[int], gap_ms: int = 100) -> list[Row]:
     return [
-        Row(request_id=f"r{i}", intended_ns=i * gap_ms * MS, sent_ns=(i * gap_ms + late) * MS, outcome="ok")
+        Row(request_id=f"r{i}", intended_ns=i * gap_ms * MS, sent_ns=(i * gap_ms + late) * MS, outcome="ok",
+            first_token_ns=(i * gap_ms + late + 100) * MS)
         for i, late in enumerate(late_ms)
     ]
 
@@ -37,9 +38,10 @@ def test_a_client_in_time_is_not_the_limit() -> None:
     ("late_ms", "lag_ms", "cpu_frac", "reason"),
     [
         ([0] * 10 + [60] * 10, 1, 0.1, "sent 0.060 s late at p95"),
-        ([0] * 20, 60, 0.1, "woke 0.060 s late at p99"),
-        ([0] * 20, 1, 0.95, "used 0.95 of a core"),
-        ([0] * 19 + [100], 1, 0.1, "requests per second were delivered"),
+        ([0] * 20, 6, 0.1, "woke 0.0060 s late at p99 (limit 5% of the median TTFT, 0.1000 s)"),
+        ([0] * 20, 1, 0.85, "used 0.85 of a core"),
+        ([0] * 19 + [100], 1, 0.1, "9.5 requests per second were delivered, 10 asked for"),
+        ([60] + [0] * 19, 1, 0.1, "10.33 requests per second were delivered, 10 asked for"),
     ],
 )
 def test_each_limit(late_ms: list[int], lag_ms: int, cpu_frac: float, reason: str) -> None:

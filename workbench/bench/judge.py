@@ -16,10 +16,10 @@ TICK_S = 0.01
 class Limits:
     """Beyond any of these a run is `client_limited` and is kept out of fits."""
 
-    lag_p99_s: float = 0.05  # the event loop woke this late: reads may carry times as late as that
+    lag_ttft_frac: float = 0.05  # the event loop woke this late at p99, over the median TTFT: reads may be as late
     late_p95_s: float = 0.05  # requests left this long after they were due
-    delivered_frac: float = 0.98  # delivered rate over the rate asked for
-    cpu_frac: float = 0.9  # one thread, so 1.0 is saturation
+    delivered_frac: float = 0.02  # the delivered rate differs from the rate asked for by so much of it
+    cpu_frac: float = 0.8  # of the core of its one thread
 
 
 class LagMeter:
@@ -63,20 +63,29 @@ def rates(rows: Sequence[Row]) -> tuple[float | None, float | None]:
     return (gaps / asked_ns, gaps / sent_ns) if asked_ns > 0 and sent_ns > 0 else (None, None)
 
 
+def _median_ttft_s(rows: Sequence[Row]) -> float | None:
+    """Of those that had a token."""
+    found = [row.first_token_ns - row.sent_ns for row in rows
+             if row.first_token_ns is not None and row.sent_ns is not None]
+    middle = nearest_rank(found, 0.5)
+    return None if middle is None else middle / 1e9
+
+
 def judge(rows: Sequence[Row], lag_ns: Sequence[int], cpu_frac: float, limits: Limits) -> dict[str, Any]:
     """What goes into `provenance.client`; reasons name the figure and the limit it broke."""
     late_ns = [row.sent_ns - row.intended_ns for row in rows if row.sent_ns is not None and row.intended_ns is not None]
     asked, delivered = rates(rows)
     lag, late = _spread(lag_ns), _spread(late_ns)
     reasons = []
-    if (lag["p99"] or 0.0) > limits.lag_p99_s:
-        reasons.append(f"the event loop woke {lag['p99']:.3f} s late at p99 (limit {limits.lag_p99_s:g} s)")
+    ttft_s = _median_ttft_s(rows)
+    if ttft_s is not None and (lag["p99"] or 0.0) > limits.lag_ttft_frac * ttft_s:
+        reasons.append(f"the event loop woke {lag['p99']:.4f} s late at p99 (limit {limits.lag_ttft_frac:.0%} of the "
+                       f"median TTFT, {ttft_s:.4f} s)")
     if (late["p95"] or 0.0) > limits.late_p95_s:
         reasons.append(f"requests were sent {late['p95']:.3f} s late at p95 (limit {limits.late_p95_s:g} s)")
-    if asked and delivered and delivered / asked < limits.delivered_frac:
-        reasons.append(
-            f"{delivered:.3g} of {asked:.3g} requests per second were delivered (limit {limits.delivered_frac:g})"
-        )
+    if asked and delivered and abs(delivered / asked - 1) > limits.delivered_frac:
+        reasons.append(f"{delivered:.4g} requests per second were delivered, {asked:.4g} asked for (limit +-"
+                       f"{limits.delivered_frac:.0%})")
     if cpu_frac > limits.cpu_frac:
         reasons.append(f"the client used {cpu_frac:.2f} of a core (limit {limits.cpu_frac:g})")
     return {
