@@ -19,7 +19,7 @@ class Series:
     x: tuple[float | str, ...]
     y: tuple[float | None, ...]
     origin: Origin
-    kind: Literal["line", "points", "bars"] = "line"
+    kind: Literal["line", "points", "bars", "steps"] = "line"  # steps: holds until the next x
     colour: int = 0
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
@@ -52,6 +52,7 @@ class Chart:
     basis: str
     alt: str
     categories: tuple[str, ...] = ()  # given: x is these names in this order
+    marks: tuple[tuple[float, str], ...] = ()  # (x, what happened there): a vertical line in every panel
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -71,7 +72,8 @@ class Chart:
             Panel(**{**panel, "series": tuple(_series(series) for series in panel["series"])})
             for panel in raw["panels"]
         )
-        return Chart(**{**raw, "panels": panels, "categories": tuple(raw["categories"])})
+        marks = tuple((at, text) for at, text in raw.get("marks", ()))
+        return Chart(**{**raw, "panels": panels, "categories": tuple(raw["categories"]), "marks": marks})
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """What a notebook shows: plotly's JSON for JupyterLab, the chart itself for the report, text for the rest."""

@@ -24,6 +24,10 @@ def figure(chart: Chart) -> go.Figure:
     seen: set[str] = set()
     for column, panel in enumerate(chart.panels, start=1):
         _panel(fig, panel, column, seen)
+        for at, text in chart.marks:
+            fig.add_vline(x=at, line={"color": GREY, "dash": "dot", "width": 1.5}, row=1, col=column, annotation={
+                "text": label(text), "font": {"color": GREY, "size": 11}, "textangle": -90, "yanchor": "top",
+                "xanchor": "right"}, annotation_position="top left")
     fig.update_layout(
         template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},
         legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group", bargap=0.5,
@@ -61,6 +65,8 @@ def _trace(series: Series, name: str, *, show: bool) -> Any:
         }
     if series.kind == "bars":
         return go.Bar(**shared, marker={"color": colour})
+    if series.kind == "steps":
+        return go.Scatter(**shared, mode="lines", line={"color": colour, "width": 2, "shape": "hv"})
     marker = {"color": colour, "size": 9, "symbol": _SYMBOLS.get(series.origin, "square")}
     mode = "lines+markers" if series.kind == "line" else "markers"
     shared |= {"offsetgroup": name} if series.kind == "points" else {}

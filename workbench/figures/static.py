@@ -68,6 +68,10 @@ def _panel(axes: Axes, chart: Chart, panel: Panel) -> None:
         axes.axhline(panel.level, color=GREY, linestyle="--", linewidth=1.2)
         axes.annotate(mathless(panel.level_label), (0.01, panel.level), xycoords=("axes fraction", "data"), color=GREY,
                       xytext=(0, 3), textcoords="offset points", fontsize=8)
+    for at, text in chart.marks:
+        axes.axvline(at, color=GREY, linestyle=":", linewidth=1.2)
+        axes.annotate(_short(text), (at, 1.0), xycoords=("data", "axes fraction"), color=GREY, rotation=90, va="top",
+                      ha="right", xytext=(-1, 0), textcoords="offset points", fontsize=7)
     axes.set_xlabel(mathless(chart.x_axis))
     axes.set_ylabel(mathless(panel.y_axis))
     if panel.log_y:
@@ -93,6 +97,9 @@ def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: flo
         errors = [[low for low, _ in pairs], [high for _, high in pairs]]
     if series.kind == "bars":
         axes.bar(x, y, width, yerr=errors, color=colour, label=_short(name), ecolor="#333333", capsize=3)
+        return
+    if series.kind == "steps":
+        axes.step(x, y, where="post", color=colour, label=_short(name), linewidth=1.5)
         return
     open_face = series.origin == "simulated"
     axes.errorbar(x, y, yerr=errors, color=colour, label=_short(name), capsize=3, linewidth=1.5, markersize=5.5,

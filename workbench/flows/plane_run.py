@@ -127,13 +127,15 @@ def _seeds(own: Sequence[int], replications: int | None) -> tuple[int, ...]:
 
 
 def lesson(text: str) -> str:
-    """The comment that a scenario begins with: what to learn from it."""
+    """What the comment that a scenario begins with says is to learn from it."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("#").strip())
-    return " ".join(lines)
+    text = " ".join(lines).strip()
+    found = text.removeprefix("What to learn:").strip()
+    return found if found == text else found[:1].upper() + found[1:]
 
 
 def together(case: PlaneCase, chosen: Sequence[Chosen], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

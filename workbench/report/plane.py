@@ -1,0 +1,65 @@
+"""report.html of a plane run, from its folder: what to learn, tables, how it went over time, invoices."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.control.money.amounts import usd
+from workbench.figures import escape
+from workbench.figures.chart import Chart
+from workbench.figures.table import Table
+from workbench.files import read_json, write_text
+from workbench.flows.plane_tables import happened, tables
+from workbench.report.plane_charts import charts
+from workbench.report.sheet import sheet
+from workbench.runlog.table import read
+
+ROWS = 40  # of what happened
+INVOICES = 12
+
+
+def write_report(folder: Path) -> Path:
+    """Renders what lies in the folder of a run; the same folder gives the same page."""
+    found = read_json(folder / "summary.json")
+    seed = found["runs"][0]["seed"]
+    log = read(folder / f"seed-{seed}.parquet")
+    shown: list[Chart | Table] = [*tables(found), *charts(log, found), *_happened(found), *_invoices(folder, seed)]
+    seeds = ", ".join(map(str, found["seeds"]))
+    lines = [f"**What to learn.** {escape.markdown(found['lesson'])}" if found["lesson"] else "",
+             f"Simulated; {'means over seeds' if len(found['seeds']) > 1 else 'seed'} {seeds}; figures of seed {seed}.",
+             *(f"Policy {escape.markdown(text)}." for text in found["policies"]),
+             *(f"Note: {escape.markdown(text)}." for text in found["warnings"])]
+    title = escape.markdown(found["title"] or "Run of the control plane")
+    about = {"name": "plane", "scenario": found["title"], "seeds": seeds, **found["basis"],
+             "config_sha256": found["provenance"]["config_sha256"], "git_commit": found["provenance"]["git_commit"],
+             "workbench": found["provenance"]["workbench"], "policies": "; ".join(found["policies"])}
+    path = folder / "report.html"
+    write_text(path, sheet(title, [line for line in lines if line], shown, about))
+    return path
+
+
+def _happened(found: Mapping[str, Any]) -> list[Table]:
+    lines = happened(found["runs"][0]["operations"] or [])
+    if not lines:
+        return []
+    rows = [tuple(line.split("  ", 1)) for line in (text.strip() for text in lines[:ROWS])]
+    more = f" The first {ROWS} of {len(lines)}; summary.json has all." if len(lines) > ROWS else ""
+    return [Table(("at", "what happened to fleet, models and alarms"), tuple((at, what) for at, what in rows),
+                  f"Simulated, seed {found['runs'][0]['seed']}.{more}")]
+
+
+def _invoices(folder: Path, seed: int) -> list[Table]:
+    path = folder / f"seed-{seed}.invoices.json"
+    if not path.is_file():
+        return []
+    invoices = read_json(path)["invoices"]
+    more = f" The first {INVOICES} of {len(invoices)}; {path.name} has all." if len(invoices) > INVOICES else ""
+    return [_invoice(one, more) for one in invoices[:INVOICES]]
+
+
+def _invoice(one: Mapping[str, Any], more: str) -> Table:
+    rows = [(line["text"], line["what"], f"{line['tok']:,}", usd(line["cents"])) for line in one["lines"]]
+    rows.append(("total", "", "", one["total_usd"]))
+    days = " to ".join(f"{one['period'][key] / 86_400e9:g}" for key in ("start_ns", "end_ns"))
+    return Table((f"{one['number']} to {one['tenant']}", "what", "tokens", "USD"), tuple(rows),
+                 f"Simulated. Days {days} of the run. Rounded once, in the total; lines by largest remainder.{more}")

@@ -1,0 +1,172 @@
+"""How a plane run went over time, from its log and from what happened to the fleet."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.figures.chart import COLOURS, Chart, Panel, Series
+from workbench.metrics import Slo, arrived, meets
+from workbench.runlog.table import RunLog
+from workbench.stats.quantiles import quantile
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Figure = Callable[[Floats], float | None]
+BUCKETS = 60
+FOR_P95 = 90  # requests a step, on average: a p95 needs three beyond it
+MARKS = 24
+OTHERS = "others"
+
+
+class Over(NamedTuple):
+    """What all figures of a run share: the steps' edges in seconds, what happened when, and where it comes from."""
+
+    edges: Floats
+    marks: tuple[tuple[float, str], ...]
+    basis: str
+
+
+def charts(log: RunLog, found: Mapping[str, Any]) -> list[Chart]:
+    """`found` is summary.json; the log is its first seed's."""
+    log, seed = arrived(log), found["runs"][0]
+    length_s = seed["stop_ns"] / 1e9
+    fine_s = _width(length_s / BUCKETS)
+    rarest = min((one["requests"] for one in found["tiers"].values()), default=0)
+    coarse_s = max(fine_s, _width(length_s * FOR_P95 / max(1, rarest)))
+    fine, coarse = (Over(np.arange(0.0, length_s + width_s, width_s), _marks(seed["operations"] or [], width_s),
+                         f"seed {seed['seed']}, steps of {width_s:g} s") for width_s in (fine_s, coarse_s))
+    return [_traffic(log, fine), _latency(log, found, coarse), _fleet(log, found, fine)]
+
+
+def _traffic(log: RunLog, over: Over) -> Chart:
+    ok, edges = log.is_ok, over.edges
+    panels = []
+    for text, column, rows in (("arrivals", "sent_ns", np.ones(len(log), dtype=bool)), ("answered", "end_ns", ok),
+                               ("refused or failed", "end_ns", ~ok)):
+        at_s = np.where(rows, log.floats(column) / 1e9, np.nan)
+        rates = _each(log, "tenant", partial(_rate, at_s, edges), edges)
+        panels.append(Panel(f"{text} (requests/s)", rates))
+    return Chart("traffic", "time (s)", tuple(panels), "Arrivals, answers and refusals per tenant.", over.basis,
+                 "Three panels over time, a line per tenant: arrivals, answers, and requests refused or failed.",
+                 marks=over.marks)
+
+
+def _latency(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
+    sent_s, edges = log.floats("sent_ns") / 1e9, over.edges
+    ttft_s = log.floats("first_token_ns") / 1e9 - sent_s
+    met, tiers = np.zeros(len(log)), log.text("tier")
+    for tier in dict.fromkeys(tiers.tolist()):
+        mine = np.asarray(tiers == tier, dtype=bool)
+        promised = found["slo"].get(tier, found["slo"].get("*"))
+        met[mine] = meets(log.where(mine), Slo() if promised is None else Slo(**promised))
+    p95 = Panel("p95 of TTFT by time of arrival (s)",
+                _each(log, "tier", partial(_per_step, ttft_s, sent_s, edges, _p95), edges))
+    attained = Panel("attained by time of arrival (%)",
+                     _each(log, "tier", partial(_per_step, met * 100, sent_s, edges, _average), edges))
+    return Chart("latency", "time (s)", (p95, attained), "Time to first token, and the share of requests that got what "
+                 "was promised. No p95 where too few came.", over.basis, "Two panels over time, a line per tier: the "
+                 "95th percentile of the time to first token, and the attained share.", marks=over.marks)
+
+
+def _fleet(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
+    sent_s, end_s, admit_s = (log.floats(name) / 1e9 for name in ("sent_ns", "end_ns", "admit_ns"))
+    left_s = np.where(np.isnan(admit_s), end_s, admit_s)
+    panels = [Panel(text, _each(log, "tier", partial(_inside, begin_s, until_s, over.edges), over.edges))
+              for text, begin_s, until_s in (("waiting at the front door (requests)", sent_s, left_s),
+                                             ("in engines (requests)", admit_s, end_s))]
+    serving = replicas_over_time(found)
+    if serving is not None:
+        panels.insert(0, Panel("replicas that serve", (Series("replicas", *serving, "simulated", "steps", 6),)))
+    return Chart("fleet", "time (s)", tuple(panels), "Replicas that serve, requests waiting before their last release, "
+                 "and requests in engines.", over.basis,
+                 "Panels over time: how many replicas serve, how many requests wait, how many are in engines.",
+                 marks=over.marks)
+
+
+def replicas_over_time(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """(seconds, replicas from then on); None without a journal."""
+    seed, said = found["runs"][0], found["control"]["replicas"]
+    if seed["operations"] is None:
+        return None
+    specs = [{}] * said if isinstance(said, int) else said
+    up = {i for i, spec in enumerate(specs) if spec.get("started", True)}
+    times, counts = [0.0], [float(len(up))]
+    for one in seed["operations"]:
+        if one["kind"] == "ReplicaUp":
+            up.add(one["replica"])
+        elif one["kind"] in ("ReplicaDown", "Stop"):
+            up.discard(one["replica"])
+        if len(up) != counts[-1]:
+            times.append(one["at_ns"] / 1e9)
+            counts.append(float(len(up)))
+    return (*times, seed["stop_ns"] / 1e9), (*counts, counts[-1])
+
+
+def _each(log: RunLog, column: str, values: Callable[[Mask], Sequence[float | None]],
+          edges: Floats) -> tuple[Series, ...]:
+    """A line for each of the most frequent names; who has no colour left is among the others."""
+    names = log.text(column)
+    by_rows = sorted(set(names.tolist()), key=lambda name: (-int((names == name).sum()), name))
+    kept = sorted(by_rows if len(by_rows) <= len(COLOURS) else by_rows[:len(COLOURS) - 1])
+    groups = {name: np.asarray(names == name, dtype=bool) for name in kept}
+    if len(kept) < len(by_rows):
+        groups[OTHERS] = ~np.logical_or.reduce(list(groups.values()))
+    found = {name: tuple(values(mine)) for name, mine in groups.items()}
+    return tuple(Series(name, tuple(edges.tolist()), (*steps, steps[-1]), "simulated", "steps", i)
+                 for i, (name, steps) in enumerate(found.items()))
+
+
+def _rate(at_s: Floats, edges: Floats, mine: Mask) -> list[float | None]:
+    at_s = at_s[mine]
+    return [float(n / edges[1]) for n in np.histogram(at_s[~np.isnan(at_s)], edges)[0]]
+
+
+def _per_step(values: Floats, at_s: Floats, edges: Floats, figure: Figure, mine: Mask) -> list[float | None]:
+    place = np.digitize(at_s[mine], edges) - 1
+    return [figure(values[mine][place == i]) for i in range(len(edges) - 1)]
+
+
+def _p95(values: Floats) -> float | None:
+    return quantile(values[~np.isnan(values)], 0.95)
+
+
+def _average(values: Floats) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _inside(begin_s: Floats, end_s: Floats, edges: Floats, mine: Mask) -> list[float | None]:
+    """How many had begun and not ended at the beginning of each step; one that never ended is inside to the end."""
+    mine = mine & ~np.isnan(begin_s)
+    begin, end = np.sort(begin_s[mine]), np.sort(end_s[mine])  # unknown ones last
+    return [float(np.searchsorted(begin, at, "right") - np.searchsorted(end, at, "right")) for at in edges[:-1]]
+
+
+def _width(least_s: float) -> float:
+    """The next of 1, 2 or 5 times a power of ten."""
+    least = max(least_s, 1e-3)
+    power = 10.0 ** np.floor(np.log10(least))
+    return float(next(power * digit for digit in (1, 2, 5, 10) if power * digit >= least * 0.999))
+
+
+def _marks(operations: Sequence[Mapping[str, Any]], width_s: float) -> tuple[tuple[float, str], ...]:
+    """Failures, alarms, scalings and shifts; of those of one step and one kind how many there were."""
+    grouped: dict[tuple[int, str], tuple[float, int]] = {}
+    for one in operations:
+        text = _mark(one)
+        if text:
+            step = int(one["at_ns"] / 1e9 // width_s), text
+            first, n = grouped.get(step, (one["at_ns"] / 1e9, 0))
+            grouped[step] = first, n + 1
+    found = [(at_s, text if n == 1 else f"{n} x {text}") for (_, text), (at_s, n) in grouped.items()]
+    return tuple(found[:MARKS])
+
+
+def _mark(one: Mapping[str, Any]) -> str:
+    if one["kind"] == "Alarm":
+        return f"{one['severity']}: {one['what']}"
+    if one["kind"] == "Shift":
+        return f"{one['alias']}: {one['act']}"
+    return {"ReplicaDown": "replica down", "Notice": "notice", "Start": "start", "Stop": "stop"}.get(one["kind"], "")
