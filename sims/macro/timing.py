@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sims.replica import IterationTime
 from workbench.profile.batch import Batch
+from workbench.profile.compiling import of_a_replica
 from workbench.profile.decode_run import FOREVER, FS_PER_NS, DecodeLine
 from workbench.profile.profile import Profile
 from workbench.profile.ranges import RangeWatch
@@ -42,11 +43,10 @@ class Timing:
     """A timing object with whatever it offers, and the mode that this allows."""
 
     def __init__(self, timing: IterationTime, *, single: bool) -> None:
-        given: Any = timing
+        given: Any = of_a_replica(timing)
         self.watch: RangeWatch | None = None  # is told what ran, not what was asked ahead
-        if isinstance(timing, RangeWatch):
-            given = timing.profile
-            self.watch = timing
+        if isinstance(given, RangeWatch):
+            given, self.watch = given.profile, given
         self.iteration_ns: Callable[[Batch], int] = given.iteration_ns
         lines = given.model if isinstance(given, Profile) else given  # without a step between
         self.line: Callable[[int, int, int, int], DecodeLine | None] | None = getattr(lines, "decode_line", None)

@@ -11,6 +11,7 @@ from sims.replica.ranks import RankedBatcher
 from sims.replica.vllm import VllmBatcher
 from sims.rules import EngineRules, LlamaCppRules, VllmRules
 from workbench.profile.batch import Batch
+from workbench.profile.compiling import of_a_replica
 
 
 class IterationTime(Protocol):
@@ -50,7 +51,8 @@ class Replica:
     """
 
     def __init__(self, rules: EngineRules, timing: IterationTime, *, admit_ns: int = 0) -> None:
-        self.rules, self.timing, self.admit_ns = rules, timing, admit_ns
+        self.rules, self.admit_ns = rules, admit_ns
+        self.timing: IterationTime = of_a_replica(timing)
         self.batcher = batcher(rules)
         self.busy_until_ns = 0
         self.iterations = 0

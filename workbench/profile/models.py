@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from workbench.profile.buckets import Bucketed
 from workbench.profile.grid import Grid
 from workbench.profile.kernels.model import Kernels
 from workbench.profile.model import Linear, Table
 
-IterationModel = Annotated[Linear | Table | Grid | Kernels, Field(discriminator="kind")]
+IterationModel = Annotated[Linear | Table | Grid | Bucketed | Kernels, Field(discriminator="kind")]

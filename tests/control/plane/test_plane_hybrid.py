@@ -43,6 +43,15 @@ def test_the_faster_one_computes_until_the_servers_are_busy() -> None:
     plane.check()
 
 
+def test_a_line_before_the_servers_sends_to_the_device() -> None:
+    """One place, and never busy by load: with 7 waiting, the server's last token comes after the laptop's 2 s."""
+    hybrid = {**HYBRID, "busy_ppm": 10**9, "places": 1}
+    plane = plane_of({"replicas": 1, "window": 1, "hybrid": hybrid})
+    for i in range(9):  # each takes 0.31 s: with i before it the last token comes at (i + 1) x 0.31 s
+        decided = plane.on(0, asks(f"r{i}"))
+        assert any(isinstance(one, Answer) for one in decided) == ((i + 1) * 31 >= 200)
+
+
 def test_what_must_not_leave_the_device_never_does() -> None:
     plane = plane_of(FACTS)
     assert plane.on(0, asks("a", keep="device")) == (Answer("a", "device", "m"),)
