@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -118,6 +118,13 @@ def made(
         if signature[key].default is inspect.Parameter.empty and key not in (parameters or {}):
             raise UnknownPolicy(f"{called}: parameter {key!r} is missing")
     return policy(**{**(parameters or {}), **handed})
+
+
+def known(place: str, facts: Mapping[str, Any], names: Sequence[str]) -> None:
+    """UnknownPolicy for a key of a table that is not among these."""
+    for name in facts:
+        if name not in names:
+            raise UnknownPolicy(f"{place}.{name}: unknown; {_remedy(name, list(names))}")
 
 
 def _remedy(name: str, known: list[str]) -> str:

@@ -29,7 +29,8 @@ class ScaleIn:
         return member.pinned or young or busy
 
     def pick(self, now_ns: int, members: Sequence[Member], count: int) -> tuple[int, ...]:
-        """At most so many: those that start first (they serve nobody), then the least outstanding, then the newest."""
+        """At most so many: those that start first (they serve nobody), then the least outstanding, then the newest,
+        then the highest number."""
         free = [m for m in members if not self.protected(now_ns, m)]
-        free.sort(key=lambda m: (m.ready_ns is not None, m.outstanding, -(m.ready_ns or 0), m.replica))
+        free.sort(key=lambda m: (m.ready_ns is not None, m.outstanding, -(m.ready_ns or 0), -m.replica))
         return tuple(m.replica for m in free[: max(0, count)])

@@ -1,7 +1,6 @@
 """A control plane made of plain facts, as a TOML's `[control]` table holds them: policies by name with parameters."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from workbench.control.auth.manager import UserManager
@@ -17,7 +16,7 @@ from workbench.control.plane.operations.build import operations_of
 from workbench.control.plane.plan_limits import PlanLimits
 from workbench.control.plane.plane import ControlPlane
 from workbench.control.queueing.manager import QueueManager
-from workbench.control.registry import UnknownPolicy, made, make
+from workbench.control.registry import known, made, make
 from workbench.control.tenants.book import Tenants
 from workbench.control.tenants.standard import FACTS
 
@@ -35,7 +34,7 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     ValueError with one line, and a suggestion, for a name or a parameter that nobody knows. `custom`: the class to
     take for `scheduling` or `routing`, from the user's own file.
     """
-    _known("control", facts, TABLES)
+    known("control", facts, TABLES)
     custom, seed = custom or {}, facts.get("seed", 0)
     for kind, about in facts.get("custom", {}).items():
         if kind not in custom:
@@ -54,14 +53,6 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     return ControlPlane(desk)
 
 
-def _known(place: str, facts: Facts, names: tuple[str, ...]) -> None:
-    for name in facts:
-        if name not in names:
-            near = get_close_matches(name, names, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-            raise UnknownPolicy(f"{place}.{name}: unknown; {remedy}")
-
-
 def _part(facts: Facts, name: str, given: Facts | None = None) -> Any:
     return None if name not in facts else make("part", name, facts[name], given)
 
@@ -71,7 +62,7 @@ def _policy(kind: str, facts: Facts, custom: Custom, default: str, given: Facts)
     chosen = facts.get(kind, default)
     if isinstance(chosen, str):
         chosen = {"name": chosen}
-    _known(f"control.{kind}", chosen, ("name", "parameters"))
+    known(f"control.{kind}", chosen, ("name", "parameters"))
     parameters = chosen.get("parameters", {})
     if kind in custom:
         return made(f"{kind} of your own file", custom[kind], parameters, given)
@@ -118,7 +109,7 @@ def _auth(facts: Facts) -> UserManager | None:
     raw = facts.get("auth")
     if raw is None:
         return None
-    _known("control.auth", raw, ("keys", "quotas"))
+    known("control.auth", raw, ("keys", "quotas"))
     quotas = None if "quotas" not in raw else make("part", "quotas", raw["quotas"])
     return UserManager([DigestKeys(raw.get("keys", ()))], quotas=quotas)
 
@@ -135,7 +126,7 @@ def _limits(facts: Facts, tenants: Tenants | None) -> Limits | PlanLimits | None
     parameters = dict(raw)
     levels = []
     for i, level in enumerate(parameters.pop("levels", ())):
-        _known(f"control.limits.levels.{i}", level, ("name", "meter", "parameters", "by", "counts"))
+        known(f"control.limits.levels.{i}", level, ("name", "meter", "parameters", "by", "counts"))
         by = level.get("by", level.get("name", ""))
         if by not in KEYS:
             raise ValueError(f"limits.levels.{i}.by: {by!r} is unknown; known: {', '.join(KEYS)}")
@@ -169,7 +160,7 @@ def _billing(facts: Facts) -> Billing | None:
     raw = facts.get("billing")
     if raw is None:
         return None
-    _known("control.billing", raw, ("prices",))
+    known("control.billing", raw, ("prices",))
     return Billing(PriceBook.from_facts(raw.get("prices", ())))
 
 
