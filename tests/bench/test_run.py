@@ -63,6 +63,41 @@ def test_a_run_becomes_a_log(tmp_path: Path, loop: str, concurrency: int | None)
     assert first <= min(row.first_token_ns or 0 for row in log.rows())
 
 
+@pytest.mark.parametrize("concurrency", [None, 3])
+def test_two_workers_share_a_clock_and_a_log(tmp_path: Path, concurrency: int | None) -> None:
+    final, seen = tmp_path / "run.parquet", []
+    with serving(plain_answer) as server:
+        log = run(
+            where(server.port), schedule(9, bool(concurrency)), ["hello"] * 9, final, PROVENANCE, workers=2,
+            concurrency=concurrency, on_progress=lambda done, total: seen.append((done, total)),
+        )
+    assert log.outcomes()["ok"] == len({row.request_id for row in log.rows()}) == len(log) == 9
+    assert (log.partial, log.provenance.client["workers"], seen[-1]) == (False, 2, (9, 9))
+    assert log.provenance.client["chunks"] == sum(len(row.chunk_ns or ()) for row in log.rows())
+    early = [row.sent_ns - row.intended_ns for row in log.rows() if row.sent_ns and row.intended_ns]
+    assert all(value >= 0 for value in early)
+    with pytest.raises(UsageError, match="workers: 10: must be 1 to 9"):
+        run(where(1), schedule(9), ["x"] * 9, tmp_path / "b.parquet", PROVENANCE, workers=10)
+
+
+def test_two_workers_of_which_one_is_killed(tmp_path: Path) -> None:
+    final = tmp_path / "run.parquet"
+
+    def kill() -> None:
+        part_has(part_path(final), 3)
+        worker_of(psutil.Process()).kill()
+
+    killer = threading.Thread(target=kill)
+    with serving(endless) as server:
+        killer.start()
+        with pytest.raises(Failure, match=r"killed by signal 9; [3-6] of 6 requests are kept in run\.parquet"):
+            run(where(server.port), schedule(6), ["x"] * 6, final, PROVENANCE, workers=2)
+        killer.join()
+    log = read(final)
+    assert (log.partial, len(log), log.outcomes()["ok"]) == (True, 6, 3)
+    assert log.outcomes()["cancelled"] + log.outcomes()["unfinished"] == 3
+
+
 def worker_of(process: psutil.Process) -> psutil.Process:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

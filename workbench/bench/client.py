@@ -40,9 +40,9 @@ class Client:
         self._keeps = True  # until the server is seen to close connections that it said it would keep
         self.stats = Stats()
 
-    def start_clock(self) -> int:
-        """Make now t=0; returns it on the system's monotonic clock."""
-        self._zero_ns = perf_counter_ns()
+    def start_clock(self, at_ns: int | None = None) -> int:
+        """Make that moment of the system's monotonic clock (default: now) t=0; returns it."""
+        self._zero_ns = perf_counter_ns() if at_ns is None else at_ns
         return self._zero_ns
 
     def clock(self) -> int:

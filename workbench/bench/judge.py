@@ -3,7 +3,7 @@
 import asyncio
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,28 @@ def _spread(values_ns: Sequence[int]) -> dict[str, float | None]:
     """p50, p95, p99 and max in seconds."""
     found = {name: nearest_rank(values_ns, q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))}
     return {name: None if value is None else value / 1e9 for name, value in found.items()}
+
+
+SUMS = ("cpu_s", "connects", "reads", "chunks", "races", "asked_rps", "delivered_rps")
+
+
+def together(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of several workers: sums of what they did, the worst of how late and how busy one of them was."""
+    if len(found) == 1:
+        return found[0] | {"workers": 1}
+    worst = {name: {q: _most(item[name][q] for item in found) for q in found[0][name]} for name in ("lag_s", "late_s")}
+    sums = {name: None if any(item.get(name) is None for item in found) else sum(item[name] for item in found)
+            for name in SUMS if name in found[0]}
+    return found[0] | sums | worst | {
+        "workers": len(found), "client_limited": any(item["client_limited"] for item in found),
+        "reasons": [f"worker {i}: {reason}" for i, item in enumerate(found) for reason in item["reasons"]],
+        "cpu_frac": max(item["cpu_frac"] for item in found),
+        "stopped": any(item.get("stopped", True) for item in found),
+    }
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def unjudged(reason: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the parent tells the worker, over a pipe: one line of JSON, then one request body a line."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +32,15 @@ class Plan:
     def of(target: Target, schedule: Sequence[Planned], prompts: Sequence[Prompt], **rest: Any) -> "Plan":
         pairs = zip(schedule, prompts, strict=True)
         return Plan(target, tuple(schedule), tuple(body(target, planned, prompt) for planned, prompt in pairs), **rest)
+
+    def shared(self, workers: int) -> "list[Plan]":
+        """One plan a worker: every so-manieth request, and a part of the concurrency."""
+        if workers == 1:
+            return [self]
+        return [replace(
+            self, schedule=self.schedule[i::workers], contents=self.contents[i::workers],
+            concurrency=None if self.concurrency is None else (self.concurrency + workers - 1 - i) // workers,
+        ) for i in range(workers)]
 
     def requests(self) -> list[tuple[Planned, bytes]]:
         """Each planned request with the bytes to send."""

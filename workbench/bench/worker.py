@@ -85,34 +85,55 @@ async def _session(plan: Plan, loop_name: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    zero: asyncio.Future[int] = loop.create_future()
+
+    def heard() -> None:
+        """One line, when t=0 is; after that nothing: readable means closed."""
+        word = os.read(0, 64)
+        if word and not zero.done():
+            zero.set_result(int(word))
+        else:
+            stop.set()
+
     if stat.S_ISFIFO(os.fstat(0).st_mode):
-        loop.add_reader(0, stop.set)  # nothing more is ever written to it: readable means closed
-    client = await drive(plan, stop, say)
+        loop.add_reader(0, heard)
+    client = await drive(plan, stop, say, zero)
     say({"end": client | {"loop": loop_name, "nice": os.getpriority(os.PRIO_PROCESS, 0)}})
 
 
-async def drive(plan: Plan, stop: asyncio.Event, report: Say) -> dict[str, Any]:
-    """Send everything, write every row, and return the client's judgement of itself; raises Failure."""
+async def drive(
+    plan: Plan, stop: asyncio.Event, report: Say, zero: "asyncio.Future[int] | None" = None
+) -> dict[str, Any]:
+    """Send everything, write every row, and return the client's judgement of itself; raises Failure.
+
+    `zero` comes with the moment of t=0, on the system's monotonic clock; without it that is when all is ready.
+    """
     with _part_file(plan) as writer:
         rows: list[Row] = []
         client = Client(plan.target, plan.provenance.engine, rows.append)
         try:
-            return await _measure(plan, client, rows, writer, stop, report)
+            return await _measure(plan, client, rows, writer, stop, report, zero)
         finally:
             await client.close()
 
 
 async def _measure(
-    plan: Plan, client: Client, rows: list[Row], writer: PartWriter, stop: asyncio.Event, report: Say
+    plan: Plan, client: Client, rows: list[Row], writer: PartWriter, stop: asyncio.Event, report: Say,
+    zero: "asyncio.Future[int] | None",
 ) -> dict[str, Any]:
     requests = plan.requests()
     await client.resolve()
     await client.warm(min(plan.concurrency or 8, len(requests), MOST_WARM))
+    stopping = asyncio.ensure_future(stop.wait())
+    report({"ready": True})
+    if zero is not None:
+        waited: list[asyncio.Future[Any]] = [zero, stopping]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     lag, written = LagMeter(), 0
-    started_at_utc, zero_ns, cpu_s = now_utc(), client.start_clock(), time.process_time()
+    at_ns = zero.result() if zero is not None and zero.done() else None
+    started_at_utc, zero_ns, cpu_s = now_utc(), client.start_clock(at_ns), time.process_time()
     lag.start()
     sending = asyncio.ensure_future(_send_all(plan, client, requests))
-    stopping = asyncio.ensure_future(stop.wait())
     try:
         while not sending.done() and not stopping.done():
             await asyncio.wait([sending, stopping], timeout=WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)

@@ -26,6 +26,7 @@ from workbench.cli.common import emit, escape, json_option, note, progress
 @click.option("--ignore-eos", is_flag=True, help="Ask the endpoint to go on to --output-tok (llama.cpp, vLLM, SGLang).")
 @click.option("--allow-plain-http", is_flag=True, help="Send the API key over http to another machine.")
 @click.option("--timeout-s", type=float, help="Give up on a request after so many seconds (default: 600).")
+@click.option("--workers", type=int, help="Processes that send (default: 1; one sends 50,000 tokens/s and more).")
 @click.option("--seed", type=int, help="Seed of arrivals and lengths (default: 0).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write (default: runs/bench-TIME).")
 @json_option

@@ -55,6 +55,7 @@ class BenchSpec(Settings):
     engine: EngineSpec | None = None
     workload: WorkloadSpec
     concurrency: int | None = Field(default=None, ge=1)
+    workers: int = Field(default=1, ge=1, le=64)  # processes that send; more than one where one core is not enough
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

@@ -40,22 +40,27 @@ def line(row: Row) -> str:
 
 
 class PartWriter:
-    """Appends rows to the part file, a whole line at a time; `sync` before what must not be lost."""
+    """Begins the part file, or appends to one that is begun; several processes may: each write is whole lines."""
 
     def __init__(self, path: Path, provenance: Provenance, schedule: Sequence[Planned]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._handle: IO[str] = path.open("w", encoding="utf-8")
-        self._handle.write(header(provenance, schedule))
-        self._handle.flush()
+        begun = path.exists()
+        self._handle: IO[bytes] = path.open("ab", buffering=0)
+        if not begun:
+            self._write(header(provenance, schedule))
 
     def write(self, rows: Iterable[Row]) -> None:
-        self._handle.write("".join(map(line, rows)))
-        self._handle.flush()
+        self._write("".join(map(line, rows)))
+
+    def _write(self, text: str) -> None:
+        """In one call, so that the system keeps it in one piece; what a full disk leaves over is an error."""
+        data = text.encode()
+        while data:
+            data = data[self._handle.write(data) :]
 
     def close(self) -> None:
         if not self._handle.closed:
-            self._handle.flush()
             os.fsync(self._handle.fileno())
             self._handle.close()
 
