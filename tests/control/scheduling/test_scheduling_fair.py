@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from workbench.control.request import Waiting
 from workbench.control.scheduling.deficit import DeficitRoundRobin
 from workbench.control.scheduling.fair import StartTimeFair, VirtualTokens
+from workbench.control.scheduling.lanes import Able
 from workbench.control.scheduling.ordered import Fifo
 from workbench.control.scheduling.protocol import Scheduler
 
@@ -150,7 +151,7 @@ def test_small_requests_alone_earn_nothing_for_later(order: Scheduler) -> None:
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 40)), min_size=1, max_size=25), st.integers(1, 9))
 def test_skipping_rounds_is_the_same_as_walking_them(load: list[tuple[str, int]], quantum: int) -> None:
     class Walking(DeficitRoundRobin):
-        def _skip(self) -> None:
+        def _skip(self, able: Able | None) -> None:
             pass
 
     def play(order: Scheduler) -> list[str]:

@@ -10,6 +10,7 @@ from workbench.control.queueing.pressure import Pressure
 from workbench.control.queueing.service import Service
 from workbench.control.request import Waiting
 from workbench.control.scheduling.heap import LazyHeap
+from workbench.control.scheduling.lanes import Able, Lane
 from workbench.control.scheduling.protocol import Scheduler
 
 # who goes when the line is full: the one with the least of this key
@@ -90,10 +91,26 @@ class QueueManager:
         self._add(now_ns, item)
         return Pushed(item, late)
 
-    def pop(self, now_ns: int) -> Popped:
+    def split(self, lane: Callable[[Waiting], Lane]) -> bool:
+        """Before anybody waits: pop may be asked for those of some lanes only. False: this order cannot do that."""
+        able = hasattr(self.order, "split")
+        if able:
+            self.order.split(lane)
+        return able
+
+    def put_back(self, now_ns: int, item: Waiting) -> None:
+        """It was popped, but cannot go: it waits again as before, whatever the bounds."""
+        self._tick(now_ns)
+        self.order.charge(now_ns, item.request_id, 0, 0)
+        self._add(now_ns, item)
+
+    def pop(self, now_ns: int, able: Able | None = None) -> Popped:
+        """The next; after `split` the next of those that are able, None where nobody is."""
         dropped = list(self.expire(now_ns))
         while self._items:
-            item = self.order.pop(now_ns)
+            item = self.order.pop(now_ns) if able is None else self._able(now_ns, able)
+            if item is None:
+                break
             del self._items[item.request_id]
             if self._codel is None or not self._codel.drop(now_ns, now_ns - item.arrived_ns, len(self._items)):
                 self._felt()
@@ -102,6 +119,10 @@ class QueueManager:
             dropped.append(Dropped(item, SOJOURN))
         self._felt()
         return Popped(None, tuple(dropped))
+
+    def _able(self, now_ns: int, able: Able) -> Waiting | None:
+        found: Waiting | None = self.order.pop_able(now_ns, able)  # type: ignore[attr-defined] - it was split
+        return found
 
     def cancel(self, now_ns: int, request_id: str) -> Waiting | None:
         """Its client gave up; None where it does not wait."""

@@ -83,6 +83,7 @@ class Ejection(Clock):
         self.failures, self.base_ns = whole("failures", failures), whole("base_ns", base_ns)
         self.most_ns, self.most_ppm = whole("most_ns", most_ns, base_ns), whole("most_ppm", most_ppm, 0)
         self._replicas: dict[int, _Ejected] = {}
+        self._last_ns = 0  # nobody is out any more from then on
 
     def done(self, now_ns: int, replica: int, failed: bool, fleet: int) -> bool:
         """An answer of one of `fleet` replicas. True: it is ejected by this answer."""
@@ -93,7 +94,16 @@ class Ejection(Clock):
             return False
         item.times = max(0, item.times - (now_ns - item.until_ns) // self.base_ns) + 1
         item.failures, item.until_ns = 0, now_ns + min(self.most_ns, self.base_ns * item.times)
+        self._last_ns = max(self._last_ns, item.until_ns)
         return True
+
+    def anybody(self, now_ns: int) -> bool:
+        """Whether somebody is out."""
+        return now_ns < self._last_ns
+
+    def due_ns(self, now_ns: int) -> int | None:
+        """When the next one may be asked again."""
+        return min((item.until_ns for item in self._replicas.values() if item.until_ns > now_ns), default=None)
 
     def allows(self, now_ns: int, replica: int) -> bool:
         self._tick(now_ns)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from workbench.control.limits.answer import whole
 from workbench.control.request import Waiting
 from workbench.control.scheduling.flows import LEAST_FLOWS
-from workbench.control.scheduling.heap import LazyHeap, by_priority
+from workbench.control.scheduling.heap import by_priority
+from workbench.control.scheduling.lanes import Able, Laned
 from workbench.control.scheduling.shares import Tab, Weights
-from workbench.control.scheduling.waitlist import Waitlist
+from workbench.control.scheduling.waitlist import Line, Waitlist
 
 
 class Turn:
@@ -16,7 +17,7 @@ class Turn:
 
     __slots__ = ("begun", "deficit", "line", "open", "quantum")
 
-    def __init__(self, quantum: int, line: LazyHeap) -> None:
+    def __init__(self, quantum: int, line: Line) -> None:
         self.quantum, self.line = quantum, line
         self.deficit = self.open = 0
         self.begun = False
@@ -71,28 +72,42 @@ class DeficitRoundRobin(Waitlist):
             self._ring.append(turn)
 
     def _first(self) -> Waiting:
-        """Turns the ring until a tenant can pay for its first request. Asking twice changes nothing more."""
-        ring, refused = self._ring, 0
-        while True:
-            turn = ring[0]
-            item = turn.line.first()
-            assert item is not None  # only those that wait are in the ring
-            if not turn.begun:
-                turn.begun, turn.deficit = True, turn.deficit + turn.quantum
-            if self._cost(item) <= turn.deficit:
-                return item
-            turn.begun = False
-            ring.rotate(-1)
-            refused += 1
-            if refused == len(ring):
-                self._skip()
-                refused = 0
+        item = self._turned(None)
+        assert item is not None  # only those that wait are in the ring
+        return item
 
-    def _skip(self) -> None:
+    def _first_able(self, able: Able) -> Waiting | None:
+        return self._turned(able)
+
+    def _turned(self, able: Able | None) -> Waiting | None:
+        """Turns the ring until a tenant can pay for its first request. Asking twice changes nothing more. Who cannot
+        go is passed over: a turn that has begun goes on when it can, without another allowance."""
+        ring, refused, passed = self._ring, 0, 0
+        while passed < len(ring):
+            turn = ring[0]
+            item = _next(turn, able)
+            if item is None:
+                passed += 1
+                refused += 1
+            else:
+                if not turn.begun:
+                    turn.begun, turn.deficit = True, turn.deficit + turn.quantum
+                if self._cost(item) <= turn.deficit:
+                    return item
+                turn.begun = False
+                refused += 1
+                passed = 0
+            ring.rotate(-1)
+            if refused == len(ring) and passed < len(ring):
+                self._skip(able)
+                refused = passed = 0
+        return None
+
+    def _skip(self, able: Able | None) -> None:
         """Nobody could pay in a whole round: go at once to the last round before somebody can."""
-        rounds = min(-((turn.deficit - self._cost(item)) // turn.quantum) - 1
-                     for turn in self._ring if (item := turn.line.first()) is not None)
-        for turn in self._ring:
+        those = [(turn, item) for turn in self._ring if (item := _next(turn, able)) is not None]
+        rounds = min(-((turn.deficit - self._cost(item)) // turn.quantum) - 1 for turn, item in those)
+        for turn, _ in those:
             turn.deficit += rounds * turn.quantum
 
     def _released(self, item: Waiting) -> None:
@@ -112,10 +127,18 @@ class DeficitRoundRobin(Waitlist):
             self._turns = {name: turn for name, turn in self._turns.items()
                            if turn.open or turn.deficit or name in self._of}
             self._forget_at = max(LEAST_FLOWS, 2 * len(self._turns))
-        turn = Turn(self.quantum * self._weights.weight(item), LazyHeap(self._items, by_priority))
+        turn = Turn(self.quantum * self._weights.weight(item), self._line(by_priority))
         self._turns[item.tenant] = turn
         return turn
 
     def _leave(self, turn: Turn) -> None:
         self._ring.remove(turn)
         turn.deficit, turn.begun = min(0, turn.deficit), False
+
+
+def _next(turn: Turn, able: Able | None) -> Waiting | None:
+    """Of this tenant; None: it waits only for what cannot go."""
+    if able is None:
+        return turn.line.first()
+    assert isinstance(turn.line, Laned)  # the order was split
+    return turn.line.first_able(able)

@@ -8,9 +8,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from workbench.control.request import Waiting
-from workbench.control.scheduling.heap import SPARE, LazyHeap, by_priority
+from workbench.control.scheduling.heap import SPARE, by_priority
+from workbench.control.scheduling.lanes import Able, Laned
 from workbench.control.scheduling.shares import Tab, Weights
-from workbench.control.scheduling.waitlist import Waitlist
+from workbench.control.scheduling.waitlist import Line, Waitlist
 
 LEAST_FLOWS = 1024  # below that many, forgetting idle tenants is not worth its time
 
@@ -20,7 +21,7 @@ class Flow:
 
     __slots__ = ("counter", "line", "name", "open", "scale", "stamp")
 
-    def __init__(self, name: str, scale: int, line: LazyHeap) -> None:
+    def __init__(self, name: str, scale: int, line: Line) -> None:
         self.name, self.scale, self.line = name, scale, line
         self.counter = self.stamp = self.open = 0
 
@@ -68,9 +69,8 @@ class Flows(Waitlist):
     def _added(self, item: Waiting) -> None:
         if self._of[item.tenant] > 1:
             flow = self._flows[item.tenant]
-            first = flow.line.first()
             flow.line.add(item)
-            if flow.line.first() is not first:
+            if flow.line.first() is item:
                 self._place(flow)
             return
         level = self._level()
@@ -85,6 +85,18 @@ class Flows(Waitlist):
         item = flow.line.first()
         assert item is not None
         return item
+
+    def _first_able(self, able: Able) -> Waiting | None:
+        """Asks every tenant that waits."""
+        best: Waiting | None = None
+        least = 0, 0
+        for tenant in self._of:
+            flow = self._flows[tenant]
+            assert isinstance(flow.line, Laned)  # it was split
+            item = flow.line.first_able(able)
+            if item is not None and (best is None or (flow.counter, item.sequence) < least):
+                best, least = item, (flow.counter, item.sequence)
+        return best
 
     def _released(self, item: Waiting) -> None:
         flow, cost = self._flows[item.tenant], self._guess(item)
@@ -119,6 +131,6 @@ class Flows(Waitlist):
             self._flows = {name: flow for name, flow in self._flows.items()
                            if flow.open or flow.counter > level or name in self._of}
             self._forget_at = max(LEAST_FLOWS, 2 * len(self._flows))
-        flow = Flow(item.tenant, self._weights.scale(item), LazyHeap(self._items, by_priority))
+        flow = Flow(item.tenant, self._weights.scale(item), self._line(by_priority))
         self._flows[item.tenant] = flow
         return flow

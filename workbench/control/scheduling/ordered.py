@@ -1,11 +1,11 @@
 """Orders of one number that a request has when it arrives: it never changes while it waits."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from workbench.control.limits.answer import whole
 from workbench.control.request import Waiting
-from workbench.control.scheduling.heap import LazyHeap
+from workbench.control.scheduling.lanes import Able, Lane, Laned
 from workbench.control.scheduling.waitlist import Waitlist
 
 
@@ -14,7 +14,11 @@ class Ordered(Waitlist):
 
     def __init__(self) -> None:
         super().__init__()
-        self._heap = LazyHeap(self._items, self.key)
+        self._heap = self._line(self.key)
+
+    def split(self, lane: Callable[[Waiting], Lane]) -> None:
+        super().split(lane)
+        self._heap = self._line(self.key)
 
     @abstractmethod
     def key(self, item: Waiting) -> int: ...
@@ -26,6 +30,10 @@ class Ordered(Waitlist):
         item = self._heap.first()
         assert item is not None  # somebody waits, and who waits is in the heap
         return item
+
+    def _first_able(self, able: Able) -> Waiting | None:
+        assert isinstance(self._heap, Laned)  # it was split
+        return self._heap.first_able(able)
 
 
 class Fifo(Ordered):
@@ -56,15 +64,16 @@ class Preempting(Ordered):
         self.preempt = preempt
         self.max_recompute_tok = None if max_recompute_tok is None else whole("max_recompute_tok", max_recompute_tok)
 
-    def victim(self, now_ns: int, running: Sequence[Waiting]) -> Waiting | None:
-        """The last in this order, if the next goes strictly before it: so the same two never swap twice."""
+    def victim(self, now_ns: int, running: Sequence[Waiting], first: Waiting | None = None) -> Waiting | None:
+        """The last in this order, if the next (`first`, where that is not the next of all) goes strictly before it: so
+        the same two never swap twice."""
         self._tick(now_ns)
         if not self.preempt or not self._items:
             return None
         most = self.max_recompute_tok
         able = [item for item in running if most is None or item.prompt_tok <= most]
         last = max(able, key=lambda item: (self.key(item), item.sequence), default=None)
-        return last if last is not None and self.key(last) > self.key(self._first()) else None
+        return last if last is not None and self.key(last) > self.key(first or self._first()) else None
 
 
 class StrictPriority(Preempting):

@@ -1,15 +1,21 @@
 """What every order has in common: who waits, counted by tenant, and a clock that never goes back."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from workbench.control.request import Waiting
+from workbench.control.scheduling.heap import LazyHeap
+from workbench.control.scheduling.lanes import Able, Lane, Laned
 from workbench.control.scheduling.shares import Tab
+
+Line = LazyHeap | Laned
 
 
 class Waitlist(ABC):
     """Keeps the items; an order says which of them is first."""
 
     tab: Tab | None = None  # of the orders that count service
+    _lane: Callable[[Waiting], Lane] | None = None
 
     def __init__(self) -> None:
         self._items: dict[str, Waiting] = {}
@@ -37,6 +43,22 @@ class Waitlist(ABC):
         if not self._items:
             raise ValueError("nobody waits; ask len() first")
         return self._first()
+
+    def split(self, lane: Callable[[Waiting], Lane]) -> None:
+        """Before anybody waits: they may be in lanes, some of which cannot go at times. Then ask `pop_able`."""
+        self._lane = lane
+
+    def pop_able(self, now_ns: int, able: Able) -> Waiting | None:
+        """The next of those that can go; None: nobody can. Who cannot keeps its place in the order."""
+        item = self.peek_able(now_ns, able)
+        if item is not None:
+            self._forget(item)
+            self._released(item)
+        return item
+
+    def peek_able(self, now_ns: int, able: Able) -> Waiting | None:
+        self._tick(now_ns)
+        return self._first_able(able) if self._items else None
 
     def remove(self, now_ns: int, request_id: str) -> Waiting | None:
         self._tick(now_ns)
@@ -69,6 +91,9 @@ class Waitlist(ABC):
         else:
             del self._of[item.tenant]
 
+    def _line(self, key: Callable[[Waiting], int]) -> Line:
+        return LazyHeap(self._items, key) if self._lane is None else Laned(self._items, key, self._lane)
+
     @abstractmethod
     def _added(self, item: Waiting) -> None:
         """It is among the items already."""
@@ -76,6 +101,10 @@ class Waitlist(ABC):
     @abstractmethod
     def _first(self) -> Waiting:
         """Of the items, of which there is at least one."""
+
+    @abstractmethod
+    def _first_able(self, able: Able) -> Waiting | None:
+        """Of the items, of which there is at least one, after `split`."""
 
     def _released(self, item: Waiting) -> None:  # noqa: B027 - most orders keep nothing more
         """It was first and is among the items no longer."""
