@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "bench": "workbench.cli.bench:command",
     "profile": "workbench.cli.profile:group",
     "sim": "workbench.cli.sim:group",
+    "journal": "workbench.cli.journal:group",
     "compare": "workbench.cli.compare:command",
     "validate": "workbench.cli.validate:command",
     "plan": "workbench.cli.plan:command",
