@@ -81,6 +81,13 @@ def _ahead() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
 
 
+def _most_resident_mib() -> float | None:
+    """Of this process alone: what `getrusage` says includes the parent's before the start."""
+    with contextlib.suppress(OSError, StopIteration, ValueError), open("/proc/self/status", encoding="ascii") as lines:
+        return round(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024, 1)
+    return None
+
+
 async def _session(plan: Plan, loop_name: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -98,7 +105,8 @@ async def _session(plan: Plan, loop_name: str) -> None:
     if stat.S_ISFIFO(os.fstat(0).st_mode):
         loop.add_reader(0, heard)
     client = await drive(plan, stop, say, zero)
-    say({"end": client | {"loop": loop_name, "nice": os.getpriority(os.PRIO_PROCESS, 0)}})
+    say({"end": client | {"loop": loop_name, "nice": os.getpriority(os.PRIO_PROCESS, 0),
+                          "rss_mib": _most_resident_mib()}})
 
 
 async def drive(
