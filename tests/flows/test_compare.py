@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from workbench.cli.compare import command
 from workbench.errors import Failure, UsageError
 from workbench.flows import executor
-from workbench.flows.compare import Effort, compare
+from workbench.flows.compare import compare
+from workbench.flows.comparison import Effort
 from workbench.flows.executor import Where
 from workbench.flows.replicate import Case, Task, replicate
 from workbench.profile.model import Linear

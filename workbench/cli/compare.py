@@ -7,13 +7,15 @@ from typing import Any
 import click
 
 from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.compare_plane import plane_table, plane_warnings
 from workbench.cli.replications import profile_words, share, shown, simulation_only_words, where, where_options
 
 
 @click.command()
 @click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--policy", "policies", multiple=True, metavar="KEY=A,B",
-              help="Variants by policy: router=..., queue=... or window=...; repeat for all combinations.")
+              help="Variants by policy: router=..., queue=... or window=...; with a [control] table scheduling=..., "
+              "routing=... (a name, or ./FILE.py:CLASS) or window=...; repeat for all combinations.")
 @click.option("--replications", type=click.IntRange(min=2), default=10, show_default=True,
               help="Seeds per variant; with --until-half-width: of the first stage.")
 @click.option("--until-half-width", metavar="SHARE", callback=share,
@@ -34,14 +36,17 @@ def command(
 
     The first of SCENARIOS, with the first policies, is the baseline. Differences are paired replication by
     replication; the intervals shown hold together (Bonferroni), and one that leaves out zero is called a difference.
+    Scenarios with a control plane are compared in one table of tiers, fairness and revenue.
 
     \b
     Example:
       workbench init scenario && workbench compare scenario.toml --policy router=round_robin,least_loaded
       workbench compare today.toml tomorrow.toml --until-half-width 5% --json
+      workbench compare sims/scenarios/plane/multi_tenant.toml --policy scheduling=fifo,priority,wfq,edf,vtc
     """
     from workbench.files import write_json
-    from workbench.flows.compare import Effort, compare
+    from workbench.flows.compare import compare
+    from workbench.flows.comparison import Effort
     from workbench.paths import shown as shown_path
     from workbench.paths import stamped
 
@@ -52,9 +57,10 @@ def command(
     target = out or stamped("comparison", ".json")
     write_json(target, found)
     note(f"wrote {shown_path(target)}")
-    for line in warnings(found):
+    of_plane = "figures" in found
+    for line in plane_warnings(found) if of_plane else warnings(found):
         note(line)
-    emit(found, as_json, lambda: comparison_table(found))
+    emit(found, as_json, lambda: plane_table(found) if of_plane else comparison_table(found))
 
 
 def warnings(found: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from workbench.errors import ConfigError, UsageError
 from workbench.flows.replicate import Case
 
 CHOICES = ("router", "queue", "window")
+EXAMPLES = {"router": "router=round_robin,least_loaded", "scheduling": "scheduling=fifo,vtc"}
 APART = 10**9  # seeds of an unpaired variant begin here: streams that the baseline never reads
 
 
@@ -29,11 +30,7 @@ class Variant:
 def variants(paths: Sequence[Path], choices: Sequence[str]) -> tuple[Variant, ...]:
     """Every file with every combination of `choices` (`router=round_robin,least_loaded`); the first is the baseline."""
     cases: list[tuple[str, Case]] = []
-    options = [_choice(text) for text in choices]
-    keys = [option[0][0] for option in options]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UsageError(f"--policy {twice}=... twice: write all of its values in one, separated by commas")
+    options = listed(choices, CHOICES)
     for path in paths:
         case = Case.load(path)
         for combination in product(*options):
@@ -49,12 +46,22 @@ def variants(paths: Sequence[Path], choices: Sequence[str]) -> tuple[Variant, ..
     return tuple(_variant(name, case, baseline) for name, case in cases)
 
 
-def _choice(text: str) -> list[tuple[str, str]]:
+def listed(choices: Sequence[str], keys: Sequence[str]) -> list[list[tuple[str, str]]]:
+    """`KEY=A,B` as pairs, once a key; the keys are these. Raises UsageError."""
+    options = [_choice(text, keys) for text in choices]
+    used = [option[0][0] for option in options]
+    if len(set(used)) < len(used):
+        twice = next(key for key in used if used.count(key) > 1)
+        raise UsageError(f"--policy {twice}=... twice: write all of its values in one, separated by commas")
+    return options
+
+
+def _choice(text: str, keys: Sequence[str]) -> list[tuple[str, str]]:
     key, _, values = text.partition("=")
     found = [value.strip() for value in values.split(",") if value.strip()]
-    if key not in CHOICES or not found:
-        raise UsageError(f"--policy {text}: write {' or '.join(CHOICES)} = one or more names, such as "
-                         "router=round_robin,least_loaded")
+    if key not in keys or not found:
+        raise UsageError(f"--policy {text}: write {' or '.join(keys)} = one or more names, such as "
+                         f"{EXAMPLES[keys[0]]}")
     if len(set(found)) < len(found):
         twice = next(value for value in found if found.count(value) > 1)
         raise UsageError(f"--policy {text}: {twice} twice: a variant is compared with others, not with itself")
