@@ -1,0 +1,38 @@
+"""Where in the `[control]` table something is wrong: every error of a part begins with its key."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+SHOWN = 60  # characters of a value
+
+
+def at(key: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """The errors of what is decorated are a ValueError of one line, `control.KEY...: ...`. Its first argument are the
+    facts of the whole table."""
+    def decorate(build: Callable[P, T]) -> Callable[P, T]:
+        @wraps(build)
+        def located(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return build(*args, **kwargs)
+            except ValueError as error:
+                raise type(error)(_placed(key, str(error))) from error
+            except (AttributeError, KeyError, TypeError) as error:  # of another shape than it should be
+                facts: Any = args[0]
+                shown = repr(facts.get(key))
+                shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
+                raise ValueError(f"control.{key}: {shown} is not of the shape that it should be ({error}); "
+                                 "docs/control/plane.md names the keys") from error
+        return located
+    return decorate
+
+
+def _placed(key: str, text: str) -> str:
+    if text.startswith("control."):  # a part within this one has said so
+        return text
+    own = text.removeprefix(key)
+    if own != text and own[:1] in (".", ":"):
+        return f"control.{text}"
+    return f"control.{key}: {text}"
