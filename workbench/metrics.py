@@ -64,8 +64,9 @@ def _span(log: RunLog, end: str, start: str) -> Floats:
 
 def first_chunk_tok(log: RunLog) -> tuple[Floats, bool]:
     """Tokens in each request's first chunk, and whether any had to be taken as one (a bound)."""
-    if log.segments is not None:  # simulated: one token an iteration
-        return np.ones(len(log)), bool((log.segments.tokens == 0).any())
+    if log.segments is not None:  # simulated: one token an iteration, or an answer that came at once
+        chunks, output_tok = log.segments.tokens, log.floats("output_tok")
+        return np.where((chunks == 1) & ~np.isnan(output_tok), output_tok, 1.0), bool((chunks == 0).any())
     row, tok = log.lists("chunk_tok")
     found = np.full(len(log), np.nan)
     first = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, dtype=bool)

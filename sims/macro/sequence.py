@@ -1,6 +1,23 @@
-"""A request inside a macro-step replica."""
+"""A request inside a macro-step replica, and where it is written down what happens to it."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Protocol
 
 from sims.replica import Job
+from workbench.runlog.schema import Planned
+
+
+class Columns(Protocol):
+    """By a sequence's index: what is asked, and when its prompt began, its first token came and so on."""
+
+    start_ns: "array[int]"
+    first_ns: "array[int]"
+    cached_tok: "array[int]"
+    preemptions: "array[int]"
+
+    @property
+    def schedule(self) -> Sequence[Planned]: ...
 
 
 class Seq:

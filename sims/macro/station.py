@@ -14,10 +14,10 @@ from heapq import heappop, heappush
 
 from sims.clock import Clock, Turn
 from sims.macro.blocks import Blocks
-from sims.macro.sequence import Entry, Seq
+from sims.macro.sequence import Columns, Entry, Seq
 from sims.macro.timing import Times, Timing
 from sims.overheads import Overheads
-from sims.record import NEVER, Record
+from sims.record import NEVER
 from sims.replica import IterationTime, Job
 from sims.rules import VllmRules
 from sims.station import Ended, request_of
@@ -25,15 +25,17 @@ from workbench.profile.batch import Batch
 from workbench.profile.decode_run import FS_PER_NS, DecodeLine
 from workbench.runlog.schema import Planned
 
-_NOT_DUE = -1
+NOT_DUE = -1
 Mixed = tuple[int, int, Sequence[tuple[int, int]], int, int]  # (end_ns, duration_ns, prompt pieces, decodes, context)
 
 
 class MacroStation:
     """Same contract as `sims.station.Station`, same results. `single` limits every jump to one iteration."""
 
+    stepwise = False  # every iteration that computes a prompt is a jump of its own
+
     def __init__(
-        self, clock: Clock, number: int, rules: VllmRules, timing: IterationTime, overheads: Overheads, record: Record,
+        self, clock: Clock, number: int, rules: VllmRules, timing: IterationTime, overheads: Overheads, record: Columns,
         ended: Ended, *, single: bool = False,
     ) -> None:
         self.clock, self.env, self.number, self.record, self.ended = clock, clock.env, number, record, ended
@@ -53,7 +55,7 @@ class MacroStation:
         self.iterations = self.sequences = self.preemptions = 0
         self._busy_ns = self._start_ns = 0
         self.mixed: list[Mixed] = []  # decided
-        self._base_ns, self._k, self._due_ns = 0, 0, _NOT_DUE  # then k decode iterations from base_ns, until due_ns
+        self._base_ns, self._k, self._due_ns = 0, 0, NOT_DUE  # then k decode iterations from base_ns, until due_ns
         self._line: DecodeLine | Times = DecodeLine(0, 0)
         self._idle, self._cuttable, self._deciding = True, False, False
         self.full = False  # nobody more can be admitted before somebody leaves
@@ -84,7 +86,7 @@ class MacroStation:
 
     def settle(self, stop_ns: int) -> None:
         """Commit what ended by the stop; the spans of who is still inside end there."""
-        if self._due_ns != _NOT_DUE:
+        if self._due_ns != NOT_DUE:
             self.mixed = [item for item in self.mixed if item[0] <= stop_ns]
             k = 0
             if self._k and stop_ns > self._base_ns:
@@ -97,7 +99,7 @@ class MacroStation:
                 self.spans.extend((seq.index, seq.first, self.runs_n - 1))
 
     def busy_ns(self, until_ns: int) -> int:
-        return self._busy_ns + (until_ns - self._start_ns if self._due_ns != _NOT_DUE else 0)
+        return self._busy_ns + (until_ns - self._start_ns if self._due_ns != NOT_DUE else 0)
 
     def spread(self) -> tuple[int, int]:
         """(most, least) context of a decode in the next iteration."""
@@ -144,7 +146,7 @@ class MacroStation:
             return  # the jump was cut after this was set
         if self._single and self._walk(now_ns):
             return
-        self._due_ns, self._cuttable = _NOT_DUE, False
+        self._due_ns, self._cuttable = NOT_DUE, False
         self._busy_ns += now_ns - self._start_ns
         self._commit(now_ns)
         heap, counter = self.heap, self.counter
@@ -237,7 +239,7 @@ class MacroStation:
             end_ns = self._mix(now_ns)
         n = len(heap)
         if self.mixed and (
-            not n or heap[0][0] <= self.counter or (self.filling is not None and n < self.budget_tok)
+            self.stepwise or not n or heap[0][0] <= self.counter or (self.filling is not None and n < self.budget_tok)
             or (self.queue and not self.full)
         ):
             self._wake(end_ns)
@@ -278,7 +280,8 @@ class MacroStation:
             n, first = len(heap), end_ns == now_ns
             budget = self.budget_tok - n
             filling = self.filling
-            if not first and (filling is None or not 0 < budget <= filling.target_tok - filling.kv_tok):
+            if not first and (self.stepwise or filling is None
+                              or not 0 < budget <= filling.target_tok - filling.kv_tok):
                 return end_ns
             if exact and not blocks.grow_decodes(1):
                 return blocks.single(now_ns) if first else end_ns

@@ -1,15 +1,21 @@
 """SimPy's driver of the control plane: arrivals, replicas, failures and impatient clients on one clock."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sims.clock import Clock, Turn
 from sims.overheads import Overheads
+from sims.plane.attempts import Attempts
 from sims.plane.clients import Clients
-from sims.plane.rows import Line
-from sims.plane.station import Emitted, PlaneStation, Started
-from sims.replica import IterationTime, Request
+from sims.plane.failures import Failure
+from sims.plane.fleet import Make, maker
+from sims.plane.machines import Machines
+from sims.plane.patience import Patience
+from sims.plane.rows import NOBODY, Line
+from sims.plane.station import FIRST, LAST, Out, StationLike
+from sims.replica import IterationTime
 from sims.rules import EngineRules
+from sims.station import Mode
 from workbench.control.plane.events import (
     Answer,
     Arrived,
@@ -22,8 +28,8 @@ from workbench.control.plane.events import (
     Left,
     Reject,
     Release,
-    ReplicaDown,
-    ReplicaUp,
+    Start,
+    Stop,
     Time,
     Wake,
 )
@@ -31,106 +37,129 @@ from workbench.control.plane.journal import Entry
 from workbench.control.plane.plane import ControlPlane
 from workbench.runlog.schema import Planned
 
-WAKES, CLIENTS, FAILURES, REPORTS = 1, 2, 1 << 31, (1 << 31) + 1  # lanes: order within one turn of one instant
+WAKES, CLIENTS = 1, 2  # lanes of Turn.ARRIVE
 DOWN = "replica down"
+QUIET = 10_000  # wakes, reports and heartbeats in a row that change nothing: who waits then, waits for ever
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A replica dies; `down_ns` later it is back (None: never)."""
+class Live(NamedTuple):
+    """An attempt that is not over."""
 
-    at_ns: int
-    replica: int
-    down_ns: int | None = None
+    line: Line
+    number: int
+    station: StationLike
 
 
 class PlaneDriver:
     """Plays a schedule. `arrival` says what the plane is told of a request, never its true output length.
     A client gives up where it has no token after `patience_ns`; `clients` have habits of their own. Replicas report
-    every `report_ns`: between two reports nobody knows more of them (None: they never do)."""
+    every `report_ns`: between two reports nobody knows more of them (None: they never do); nodes are heard of every
+    `heartbeat_ns`. A replica that is started serves `start_ns(replica, token)` later. `nodes`: where each is at first.
+    """
 
     def __init__(
         self, schedule: Sequence[Planned], plane: ControlPlane, rules: EngineRules, timing: IterationTime,
         overheads: Overheads, arrival: Callable[[Planned], Arrived], *, failures: Sequence[Failure] = (),
         patience_ns: int | None = None, report_ns: int | None = None, keep_journal: bool = True, checked: bool = False,
-        clients: Clients | None = None,
+        clients: Clients | None = None, start_ns: Callable[[int, int], int] | int = 0, heartbeat_ns: int | None = None,
+        nodes: Mapping[int, str] | None = None, every_node: Sequence[str] = (), mode: Mode = "macro",
     ) -> None:
-        if report_ns is not None and report_ns < 1:
-            raise ValueError(f"report_ns {report_ns}: must be at least 1")
         self.clock, self.plane, self.overheads, self.arrival = Clock(), plane, overheads, arrival
         self.journal: list[Entry] | None = [] if keep_journal else None
-        self.checked, self.patience_ns, self.report_ns, self.clients = checked, patience_ns, report_ns, clients
-        self.lines = {one.request_id: Line(one) for one in schedule}
-        self.stations = [PlaneStation(self.clock, i, rules, timing, overheads, self._seen, self._started)
-                         for i in range(len(plane.desk.fleet.specs))]
-        self._live: dict[str, tuple[str, int, int, int]] = {}  # name of an attempt -> request, number, replica, since
+        self.checked, self.patience_ns, self.clients = checked, patience_ns, clients
+        self.lines = {one.request_id: Line(one, row) for row, one in enumerate(schedule)}
+        self.attempts = Attempts()
+        self.make: Make = maker(self.clock, rules, timing, overheads, self.attempts, self._seen, mode)
+        specs = plane.desk.fleet.specs
+        self.machines = Machines(
+            self.clock, self.make.station, [getattr(spec, "started", True) for spec in specs], self.tell, self._lost,
+            self._wanted, failures=failures, report_ns=report_ns, heartbeat_ns=heartbeat_ns, nodes=nodes,
+            every_node=every_node, start_ns=start_ns if callable(start_ns) else lambda *_: start_ns)
+        self._live: dict[int, Live] = {}  # place of an attempt, in order of release
+        self._place: dict[tuple[str, int], int] = {}
+        self._patience: dict[int, Patience] = {}
+        self._wakes: set[int] = set()
         self._order = sorted(schedule, key=lambda one: one.intended_ns or 0)
-        self._came = 0
+        self._came = self._again = self._quiet = 0
         self.last_ns = 0
+        self._does: Mapping[type[Any], Callable[[Any], None]] = {
+            Release: self._release, Cancel: self._cancel, Charge: self._charge, Reject: self._end, Answer: self._end,
+            Finish: self._end, Start: self.machines.start, Stop: self.machines.stop, Wake: self._wake,
+        }
         self._arrival = self.clock.alarm(Turn.ARRIVE, self._arrive)
         if self._order:
             self._arrival.set(self._order[0].intended_ns or 0)
-        if report_ns is not None:
-            self.clock.at(report_ns, Turn.END, self._report, REPORTS)
-        for one in failures:
-            self.clock.at(one.at_ns, Turn.END, lambda one=one: self._fail(one), FAILURES)  # type: ignore[misc]
+
+    @property
+    def stations(self) -> Sequence[StationLike]:
+        """All that ever computed."""
+        return self.machines.stations
 
     def run(self, horizon_ns: int | None = None) -> int:
         """When it stopped."""
         beyond = self.clock.run(horizon_ns)
         stop_ns = horizon_ns if beyond and horizon_ns is not None else self.last_ns
-        for name in list(self._live):
-            self._over(name, stop_ns)
+        for place in list(self._live):
+            self._over(place, stop_ns)
+            self.attempts.broken_ns[place] = stop_ns + 1
+        for station in self.stations:
+            station.settle(stop_ns)
         return stop_ns
 
     def tell(self, event: Event) -> None:
-        now_ns = self.clock.now_ns
+        now_ns: int = self.clock.env._now
         decisions = self.plane.on(now_ns, event)
         if self.journal is not None:
             self.journal.append(Entry(now_ns, event, decisions))
         if self.checked:
             self.plane.check()
+        does, self._quiet = self._does, self._quiet + 1
         for one in decisions:
-            match one:
-                case Release():
-                    self._release(one)
-                case Cancel(request_id, attempt, replica):
-                    name = f"{request_id}#{attempt}"
-                    self._over(name, now_ns)
-                    self.stations[replica].cancel(name)
-                case Answer(source="device"):
-                    self._on_device(event, one)
-                case Reject() | Answer() | Finish():
-                    self.last_ns = now_ns
-                    self.lines[one.request_id].ended(now_ns, one)
-                    if self.clients is not None:
-                        self._perhaps_again(self.clients, one)
-                case Charge():
-                    self.lines[one.request_id].price_pusd = one.price_pusd
-                case Wake(at_ns):
-                    self.clock.at(at_ns, Turn.ARRIVE, lambda: self.tell(Time()), WAKES)
+            if one.__class__ is not Wake:
+                self._quiet = 0
+            if one.__class__ is Answer and one.source == "device":
+                self._on_device(event, one)
+            elif one.__class__ in does:  # alarms and shifts are for people
+                does[one.__class__](one)
+
+    def _wanted(self) -> bool:
+        """Whether there is still something to wait for."""
+        if self._came < len(self._order) or self._again or self._live:
+            return True
+        return bool(self.plane.desk.inside) and self._quiet < QUIET
 
     def _arrive(self) -> None:
         plan = self._order[self._came]
         self._came += 1
-        now_ns = self.clock.now_ns
+        now_ns = self.clock.env._now
         if self._came < len(self._order):
             self._arrival.ring_at(max(now_ns, self._order[self._came].intended_ns or 0))
-        self._send(plan)
+        self._send(self.lines[plan.request_id])
 
-    def _send(self, plan: Planned) -> None:
-        now_ns = self.clock.now_ns
-        self.lines[plan.request_id].sent_ns = self.last_ns = now_ns
-        patience_ns = self.patience_ns if self.clients is None else self.clients.patience_ns(plan)
+    def _send(self, line: Line) -> None:
+        now_ns = self.clock.env._now
+        line.sent_ns = self.last_ns = now_ns
+        patience_ns = self.patience_ns if self.clients is None else self.clients.patience_ns(line.plan)
         if patience_ns is not None:
-            self.clock.at(now_ns + patience_ns, Turn.ARRIVE, lambda: self._impatient(plan.request_id), CLIENTS)
-        self.tell(self.arrival(plan))
+            if patience_ns not in self._patience:
+                self._patience[patience_ns] = Patience(self.clock, patience_ns, CLIENTS, _waits, self._leaves)
+            self._patience[patience_ns].add(now_ns, line)
+        self.tell(self.arrival(line.plan))
 
-    def _perhaps_again(self, clients: Clients, end: Reject | Answer | Finish) -> None:
-        again = clients.again(self.clock.now_ns, self.lines[end.request_id], end)
-        if again is not None:
-            self.lines[again.plan.request_id] = Line(again.plan)
-            self.clock.at(again.at_ns, Turn.ARRIVE, lambda: self._send(again.plan), CLIENTS)
+    def _leaves(self, line: Line) -> None:
+        self.tell(Gone(line.plan.request_id))
+
+    def _perhaps_again(self, clients: Clients, line: Line, end: Reject | Answer | Finish) -> None:
+        again = clients.again(self.clock.now_ns, line, end)
+        if again is None:
+            return
+        once_more = self.lines[again.plan.request_id] = Line(again.plan, len(self.lines))
+        self._again += 1
+
+        def send() -> None:
+            self._again -= 1
+            self._send(once_more)
+        self.clock.at(again.at_ns, Turn.ARRIVE, send, CLIENTS)
 
     def _on_device(self, event: Event, one: Answer) -> None:
         """Its own device computes, at its own speed: the plane is done with it, its client is not."""
@@ -139,99 +168,125 @@ class PlaneDriver:
         assert hybrid is not None
         output_tok = line.plan.asked_output_tok
         first_ns, last_ns = hybrid.pace_ns(event.device, one.answer_of, line.plan.asked_prompt_tok, output_tok)
-        each_ns = (last_ns - first_ns) // max(1, output_tok - 1)
-        line.model, line.admit_ns, line.on_device = one.answer_of, now_ns, True
+        each_ns = max(1, (last_ns - first_ns) // max(1, output_tok - 1))
+        line.model, line.admit_ns, line.device_ns = one.answer_of, now_ns, (now_ns + first_ns, each_ns)
+        end_ns = now_ns + first_ns + (output_tok - 1) * each_ns
 
         def over() -> None:
             self.last_ns = self.clock.now_ns
-            line.computed([now_ns + first_ns + i * each_ns for i in range(output_tok)])
-        self.clock.at(now_ns + last_ns, Turn.END, over, CLIENTS)
+            line.computed(self.last_ns)
+        self.clock.at(end_ns, Turn.END, over, CLIENTS)
 
-    def _impatient(self, request_id: str) -> None:
-        line = self.lines[request_id]
-        if line.end_ns is None and not line.token_ns and not line.on_device:
-            self.tell(Gone(request_id))
+    def _end(self, one: Reject | Answer | Finish) -> None:
+        self.last_ns = self.clock.env._now
+        line = self.lines[one.request_id]
+        line.ended(self.last_ns, one)
+        if self.clients is not None:
+            self._perhaps_again(self.clients, line, one)
+
+    def _charge(self, one: Charge) -> None:
+        self.lines[one.request_id].price_pusd = one.price_pusd
+
+    def _wake(self, one: Wake) -> None:
+        """Once for each moment; once nobody is to come and nobody is inside, no more are set."""
+        at_ns = one.at_ns
+        if at_ns in self._wakes or not self._wanted():
+            return
+        self._wakes.add(at_ns)
+
+        def wake() -> None:
+            self._wakes.discard(at_ns)
+            self.tell(Time())
+        self.clock.at(at_ns, Turn.ARRIVE, wake, WAKES)
 
     def _release(self, one: Release) -> None:
-        now_ns, line, name = self.clock.now_ns, self.lines[one.request_id], f"{one.request_id}#{one.attempt}"
+        now_ns, line = self.clock.env._now, self.lines[one.request_id]
         line.admit_ns, line.replica, line.model, line.attempts = now_ns, one.replica, one.model, one.attempt
-        self._live[name] = one.request_id, one.attempt, one.replica, now_ns
+        machine = self.machines.all[one.replica]
+        place = self.attempts.add(line.plan, line.row, one.attempt, one.replica, machine.index, now_ns)
+        self._live[place] = Live(line, one.attempt, machine.station)
+        self._place[one.request_id, one.attempt] = place
         if self.overheads.in_ns:
-            self.clock.at(now_ns + self.overheads.in_ns, Turn.ARRIVE, lambda: self._hand_over(name))
+            self.clock.at(now_ns + self.overheads.in_ns, Turn.ARRIVE, lambda: self._hand_over(place))
         else:
-            self._hand_over(name)
+            self._hand_over(place)
 
-    def _hand_over(self, name: str) -> None:
-        if name not in self._live:
+    def _hand_over(self, place: int) -> None:
+        live = self._live.get(place)
+        if live is None:
             return  # cancelled on the way
-        request_id, _, replica, _ = self._live[name]
-        station, plan = self.stations[replica], self.lines[request_id].plan
-        if not station.up:
-            self._later(name, Left(request_id, self._live[name][1], "unsent", error=DOWN))
+        station = live.station
+        if station.held is not None:
+            station.held.append(lambda: self._hand_over(place))
             return
-        refused = station.submit(Request(
-            name, plan.asked_prompt_tok, plan.asked_output_tok, plan.prefix_ids, plan.prefix_tok, plan.priority))
+        if not station.up:
+            self._later(place, Left(live.line.plan.request_id, live.number, "unsent", error=DOWN))
+            return
+        refused = station.submit(place)
         if refused is not None:
-            self._later(name, Left(request_id, self._live[name][1], "refused", error=refused))
+            self._later(place, Left(live.line.plan.request_id, live.number, "refused", error=refused))
 
-    def _later(self, name: str, event: Left) -> None:
+    def _later(self, place: int, event: Left) -> None:
         """Still in this instant, but not while a decision is carried out."""
         def tell() -> None:
-            if name in self._live:
-                self._over(name, self.clock.now_ns)
+            if place in self._live:
+                self._over(place, self.clock.now_ns)
                 self.tell(event)
-        self.clock.at(self.clock.now_ns, Turn.END, tell, self._live[name][2])
+        self.clock.at(self.clock.now_ns, Turn.END, tell, self._live[place].station.number)
 
-    def _started(self, one: Started) -> None:
-        line = self.lines[self._live[one.name][0]]
-        if line.start_ns is None:
-            line.start_ns = one.at_ns
-        line.cached_tok = one.cached_tok
+    def _cancel(self, one: Cancel) -> None:
+        place = self._place[one.request_id, one.attempt]
+        station = self._over(place, self.clock.env._now).station
+        if station.held is None:
+            station.cancel(place)
+        else:
+            station.held.append(lambda: station.cancel(place))
 
-    def _seen(self, _: int, out: Sequence[Emitted]) -> None:
+    def _seen(self, station: StationLike, out: Out) -> None:
         """In the engine's order: its first byte, its end, then the next one's."""
-        now_ns = self.clock.now_ns
-        for name, tok, last in out:
-            if name not in self._live:
-                continue  # cancelled meanwhile
-            request_id, attempt, _, _ = self._live[name]
-            line = self.lines[request_id]
-            first = not line.token_ns
-            line.token_ns.extend([now_ns] * tok)
-            if first:
-                self.tell(FirstToken(request_id, attempt))
-            if last:
-                self._over(name, now_ns)
-                self.tell(Left(request_id, attempt, "ok", line.plan.asked_prompt_tok, line.cached_tok,
-                               len(line.token_ns)))
-
-    def _fail(self, one: Failure) -> None:
-        station = self.stations[one.replica]
-        if one.down_ns is not None:
-            self.clock.at(one.at_ns + one.down_ns, Turn.END, lambda: self._back(one.replica), FAILURES)
-        lost = station.fail()
-        self.tell(ReplicaDown(one.replica))
-        for name in lost:
-            if name in self._live:
-                request_id, attempt, _, _ = self._live[name]
-                self._over(name, self.clock.now_ns)
-                self.tell(Left(request_id, attempt, "failure", error=DOWN))
-
-    def _back(self, replica: int) -> None:
-        self.stations[replica].up = True
-        self.tell(ReplicaUp(replica))
-
-    def _report(self) -> None:
-        """After everything else of its instant, before any decision there; for as long as somebody is to come or in."""
-        over = self._came == len(self._order) and not self.plane.desk.inside
-        if over or self.clock.env.peek() == float("inf"):  # nothing will happen any more: who waits, waits for ever
+        if station.held is not None:
+            station.held.append(lambda: self._seen(station, out))
             return
-        for station in self.stations:
-            if station.up:
-                self.tell(station.report())
-        assert self.report_ns is not None  # it was asked for
-        self.clock.at(self.clock.now_ns + self.report_ns, Turn.END, self._report, REPORTS)
+        for place, bits in out:
+            live = self._live.get(place)
+            if live is None:
+                continue  # cancelled meanwhile
+            line, number, _ = live
+            plan = line.plan
+            if bits & FIRST:
+                if line.shown == NOBODY:
+                    self._shown(line, place)
+                self.tell(FirstToken(plan.request_id, number))
+            if bits & LAST and place in self._live:
+                self._over(place, self.clock.env._now, done=True)
+                self.tell(Left(plan.request_id, number, "ok", plan.asked_prompt_tok, self.attempts.cached_tok[place],
+                               plan.asked_output_tok))
 
-    def _over(self, name: str, now_ns: int) -> None:
-        request_id, _, _, since_ns = self._live.pop(name)
-        self.lines[request_id].engine_ns += now_ns - since_ns
+    def _shown(self, line: Line, place: int) -> None:
+        """From its first token on the client sees this attempt; of a hedged request the replica is where it ran."""
+        line.shown, line.replica = place, self.attempts.replica[place]
+
+    def _lost(self, station: StationLike, places: Sequence[int] | None) -> None:
+        if places is None:
+            places = [place for place, live in self._live.items() if live.station is station]
+        for place in places:
+            if place in self._live:
+                line, number, _ = self._over(place, self.clock.now_ns)
+                self.tell(Left(line.plan.request_id, number, "failure", error=DOWN))
+
+    def _over(self, place: int, now_ns: int, *, done: bool = False) -> Live:
+        live, attempts = self._live.pop(place), self.attempts
+        line = live.line
+        del self._place[line.plan.request_id, live.number]
+        line.engine_ns += now_ns - attempts.released_ns[place]
+        if line.start_ns is None and attempts.start_ns[place] >= 0:
+            line.start_ns = attempts.start_ns[place]
+        line.cached_tok = attempts.cached_tok[place]
+        attempts.over_ns[place] = now_ns
+        if not done:
+            attempts.broken_ns[place] = now_ns
+        return live
+
+
+def _waits(line: Line) -> bool:
+    return line.end_ns is None and line.shown == NOBODY and line.device_ns is None

@@ -7,10 +7,13 @@ from typing import Any
 from sims.cost import apportion, fleet_pusd
 from sims.overheads import Overheads
 from sims.plane.clients import Clients
-from sims.plane.driver import Failure, PlaneDriver
+from sims.plane.driver import PlaneDriver
+from sims.plane.failures import Failure
+from sims.plane.harvest import seen_tokens
 from sims.plane.rows import log_of
 from sims.replica import IterationTime
 from sims.rules import EngineRules, as_facts
+from sims.station import Mode
 from workbench.control.plane.build import Custom, plane_of
 from workbench.control.plane.events import Arrived
 from workbench.control.plane.journal import PlaneJournal
@@ -20,18 +23,26 @@ from workbench.runlog.provenance import collect
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog
 
+JOURNAL_UP_TO = 100_000  # requests; above, a journal is kept only when asked for
+
 
 @dataclass(frozen=True)
 class PlaneResult:
-    """`plane` is as it was left: its ledger, tally, attainment and audit are read from it."""
+    """`plane` is as it was left: its ledger, tally, attainment and audit are read from it. Lists have one entry a
+    replica; `replica_ns` is the time for which each was started, `starts` are (when, replica, token)."""
 
     log: RunLog
     journal: PlaneJournal | None
     plane: ControlPlane
     iterations: tuple[int, ...]
     busy_ns: tuple[int, ...]
+    replica_ns: tuple[int, ...]
+    starts: tuple[tuple[int, int, int], ...]
+    preemptions: int
     stop_ns: int
     events: int
+    mode: str  # what ran: macro, iteration (the same with jumps of one) or oracle
+    why: str | None  # why the oracle ran
 
 
 def arrival_of(plan: Planned) -> Arrived:
@@ -45,29 +56,35 @@ def simulate_plane(
     arrival: Callable[[Planned], Arrived] = arrival_of, custom: Custom | None = None, failures: Sequence[Failure] = (),
     patience_ns: int | None = None, report_ns: int | None = None, horizon_ns: int | None = None,
     overheads: Overheads | None = None, price_usd_per_hour: float | None = None, seed: int = 0,
-    clients: Clients | None = None, keep_journal: bool = True, checked: bool = False,
-    provenance: Mapping[str, Any] | None = None,
+    clients: Clients | None = None, keep_journal: bool | None = None, checked: bool = False,
+    start_ns: Callable[[int, int], int] | int = 0, heartbeat_ns: int | None = None,
+    nodes: Mapping[int, str] | None = None, provenance: Mapping[str, Any] | None = None, mode: Mode = "macro",
 ) -> PlaneResult:
-    """Open loop, on the oracle. `checked` asks the plane for its conservation after every event. Raises UsageError."""
+    """Open loop. `checked` asks the plane for its conservation after every event. `start_ns`: how long a replica takes
+    to serve after its start, by its number and the start's token. `nodes`: on which node each replica is at first.
+    `mode` as of `sims.run.simulate`. Raises UsageError."""
     planned = {plan.request_id for plan in schedule}
     if len(planned) < len(schedule) or not schedule:
         raise UsageError("the schedule is empty, or has a request_id twice")
     if any(plan.intended_ns is None or plan.intended_ns < 0 for plan in schedule):
         raise UsageError("every request of the schedule needs a time of at least 0")
+    overheads = overheads or Overheads.of(profile)
     try:
         plane = plane_of(facts, custom)
+        driver = PlaneDriver(
+            schedule, plane, rules, profile, overheads, arrival, failures=failures, patience_ns=patience_ns,
+            report_ns=report_ns, checked=checked, clients=clients, start_ns=start_ns, heartbeat_ns=heartbeat_ns,
+            nodes=nodes, every_node=tuple(facts.get("cluster", {}).get("nodes", ())), mode=mode,
+            keep_journal=len(schedule) <= JOURNAL_UP_TO if keep_journal is None else keep_journal)
     except (TypeError, ValueError) as error:
         raise UsageError(f"control: {error}") from None
-    overheads = overheads or Overheads.of(profile)
-    driver = PlaneDriver(schedule, plane, rules, profile, overheads, arrival, failures=failures,
-                         patience_ns=patience_ns, report_ns=report_ns, keep_journal=keep_journal, checked=checked,
-                         clients=clients)
     stop_ns = driver.run(horizon_ns)
     plane.check()
     lines = [line for line in driver.lines.values() if line.sent_ns is not None or line.plan.request_id in planned]
+    replica_ns = driver.machines.paid_ns(stop_ns)
     cost = None
     if price_usd_per_hour is not None:
-        total_pusd = fleet_pusd(price_usd_per_hour, len(driver.stations), stop_ns)
+        total_pusd = fleet_pusd(price_usd_per_hour, 1, sum(replica_ns))
         cost = apportion(total_pusd, [line.engine_ns for line in lines])
     subject = getattr(profile, "subject", None)
     named: dict[str, Any] = {
@@ -75,12 +92,16 @@ def simulate_plane(
         "engine_facts": {key: {"asked": value, "seen": value, "seen_via": "rules"}
                          for key, value in as_facts(rules).items()},
         "profile_sha256": str(getattr(profile, "sha256", "")), "profile_source": str(getattr(profile, "source", "")),
-        "price_usd_per_hour": None if price_usd_per_hour is None else price_usd_per_hour * len(driver.stations),
+        "price_usd_per_hour": None if price_usd_per_hour is None else price_usd_per_hour * len(replica_ns),
     }
     origin = collect("simulated", **(named | dict(provenance or {})))
+    tokens, preemptions = seen_tokens(driver, lines)
+    every = [[one for one in driver.stations if one.number == number] for number in range(len(replica_ns))]
     return PlaneResult(
-        log_of(lines, origin, cost, plane.desk.billing is not None),
+        log_of(lines, tokens, preemptions, origin, cost, plane.desk.billing is not None),
         None if driver.journal is None else PlaneJournal(facts, driver.journal), plane,
-        tuple(station.iterations for station in driver.stations),
-        tuple(station.busy_ns(stop_ns) for station in driver.stations), stop_ns, driver.clock.events,
+        tuple(sum(station.iterations for station in same) for same in every),
+        tuple(sum(station.busy_ns(stop_ns) for station in same) for same in every),
+        replica_ns, tuple(driver.machines.starts), sum(station.preemptions for station in driver.stations), stop_ns,
+        driver.clock.events, driver.stations[0].mode, driver.make.why,
     )

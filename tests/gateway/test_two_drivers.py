@@ -12,7 +12,7 @@ from one_engine import OneEngine
 
 from sims.clock import Turn
 from sims.overheads import Overheads
-from sims.plane.driver import Failure
+from sims.plane.failures import Failure
 from sims.plane.run import simulate_plane
 from sims.rules import VllmRules
 from workbench.control.plane.build import plane_of
@@ -95,10 +95,11 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
 
         async def fails(one: Failure) -> None:
             await loop.until_ns(one.at_ns, Turn.END, 1 << 31)
-            gateway.down(one.replica)
+            assert isinstance(one.target, int)
+            gateway.down(one.target)
             assert one.down_ns is not None
-            await engines[one.replica].fail(one.down_ns)
-            gateway.up(one.replica)
+            await engines[one.target].fail(one.down_ns)
+            gateway.up(one.target)
 
         async def reports(every_ns: int) -> None:
             while True:
@@ -115,6 +116,8 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
             breaks.append(loop.create_task(reports(report_ns)))
         for plan in plans:
             await loop.until_ns(plan.intended_ns or 0, Turn.ARRIVE)
+            if plan is plans[-1]:
+                gateway.close()
             clients.append(loop.create_task(client(plan)))
             if patience_ns is not None:
                 give_up = partial(impatient, clients[-1], plan.request_id)

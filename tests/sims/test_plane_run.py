@@ -7,7 +7,7 @@ import pytest
 from timing import Linear
 
 from sims.overheads import Overheads
-from sims.plane.driver import Failure
+from sims.plane.failures import Failure
 from sims.plane.run import arrival_of, simulate_plane
 from sims.rules import VllmRules
 from sims.run import simulate

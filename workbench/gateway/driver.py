@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from workbench.control.plane.events import (
@@ -18,6 +19,8 @@ from workbench.control.plane.events import (
     Release,
     ReplicaDown,
     ReplicaUp,
+    Start,
+    Stop,
     Time,
     Wake,
 )
@@ -59,20 +62,37 @@ class Times(Protocol):
     def call_at_ns(self, when_ns: int, call: Callable[[], object], turn: int = 0, lane: int = 0) -> object: ...
 
 
+class Launcher(Protocol):
+    """Where replicas are begun and ended: a model of it here, a process manager or a cluster later."""
+
+    def start(self, one: Start, up: Callable[[], None]) -> None:
+        """Begin it, and call `up` once it serves; never, where it fails or was stopped since."""
+        ...
+
+    def stop(self, one: Stop) -> None: ...
+
+
 End = Reject | Answer | Finish
 
 
 class Gateway:
-    """Every event goes through `tell`: the plane decides, and what it decided is begun before anything else runs."""
+    """Every event goes through `tell`: the plane decides, and what it decided is begun before anything else runs.
+    Without a launcher nobody starts or stops a replica."""
 
     def __init__(self, plane: ControlPlane, engines: Sequence[Engine], times: Times, *,
-                 keep_journal: bool = True) -> None:
-        self.plane, self.engines, self.times = plane, engines, times
+                 launcher: Launcher | None = None, keep_journal: bool = True) -> None:
+        self.plane, self.engines, self.times, self.launcher = plane, engines, times, launcher
         self.journal: list[Entry] | None = [] if keep_journal else None
         self.got: dict[str, int] = {}  # output tokens that a client has
         self._asks: dict[str, Arrived] = {}
         self._ends: dict[str, asyncio.Future[End]] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._wakes: set[int] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """One more client, then none: once nobody is inside nothing has to be done any more."""
+        self._closed = True
 
     async def ask(self, event: Arrived) -> End:
         """A client's request, to its end. Cancelling the caller is the client giving up. ValueError: one of this id is
@@ -113,7 +133,22 @@ class Gateway:
                     if not end.done():
                         end.set_result(one)
                 case Wake(at_ns):
-                    self.times.call_at_ns(at_ns, lambda: self.tell(Time()), lane=WAKES)
+                    self._wake(at_ns)
+                case Start(replica, token) if self.launcher is not None:
+                    self.launcher.start(one, partial(self.tell, ReplicaUp(replica, token)))
+                case Stop() if self.launcher is not None:
+                    self.launcher.stop(one)
+
+    def _wake(self, at_ns: int) -> None:
+        """Once for each moment."""
+        if at_ns in self._wakes or (self._closed and not self.plane.desk.inside):
+            return
+        self._wakes.add(at_ns)
+
+        def wake() -> None:
+            self._wakes.discard(at_ns)
+            self.tell(Time())
+        self.times.call_at_ns(at_ns, wake, lane=WAKES)
 
     async def _serve(self, one: Release) -> None:
         """One attempt: its first byte, then its end. Cancelled, it says nothing."""

@@ -127,12 +127,13 @@ class RunLog:
         """The same log with `chunk_ns` and `chunk_tok` written out and no segments: large."""
         return self if self.segments is None else self.with_chunks(*self.segments.expand())
 
-    def with_chunks(self, row: Ints, at_ns: Ints) -> "RunLog":
-        """With chunks of one token each, given by row and time; rows without any keep null."""
+    def with_chunks(self, row: Ints, at_ns: Ints, tok: Ints | None = None) -> "RunLog":
+        """With chunks, given by row and time, of one token each where `tok` is not given; rows without any keep null.
+        """
         per_row = np.bincount(row, minlength=len(self))
         offsets = pa.array(np.r_[0, np.cumsum(per_row)], mask=np.r_[per_row == 0, False], type=pa.int32())
         table = self.table
-        for name, values in (("chunk_ns", at_ns), ("chunk_tok", np.ones_like(at_ns))):
+        for name, values in (("chunk_ns", at_ns), ("chunk_tok", np.ones_like(at_ns) if tok is None else tok)):
             column = pa.ListArray.from_arrays(offsets, pa.array(values))
             table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
         return replace(self, table=table, segments=None)
