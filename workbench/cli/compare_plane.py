@@ -38,13 +38,18 @@ def plane_table(found: Mapping[str, Any]) -> Any:
     from rich.console import Group
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "mean", "±", "difference", "from", "to", ""):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    names = {item["name"]: escape(_short(found, item["name"])) for item in found["variants"]}
+    wide = max(len(name) for name in names.values())
+    parts: list[Any] = []
     for title, rows in _blocks(found):
-        table.add_row(f"[bold]{escape(title)}[/bold]")
+        table = Table(box=None, pad_edge=False, show_header=not parts)
+        table.add_column("", no_wrap=True, min_width=wide)
+        for column in ("mean", "±", "difference", "from", "to"):
+            table.add_column(column, justify="right", no_wrap=True, min_width=10 if column == "difference" else 8)
+        table.add_column("", no_wrap=True)
         for row in rows:
-            table.add_row(f"  {escape(_short(found, row['variant']))}", *_cells(found, row))
+            table.add_row(names[row["variant"]], *_cells(found, row))
+        parts += [f"[bold]{escape(title)}[/bold]", table]
     first = found["variants"][0]
     tail = [f"{escape(name)}: {text}" for name, text in found["notes"].items()
             if any(row["metric"] == name for row in found["figures"])]
@@ -52,7 +57,7 @@ def plane_table(found: Mapping[str, Any]) -> Any:
         f"baseline {escape(found['baseline'])}, {found['replications']['n']} replications, simulated; "
         f"{first['replicas']} replicas on {profile_words(first['profile_source'], first['profile'])}",
         f"95 % intervals: each mean's own; of differences {found['method']['simultaneous']}. No word: no difference "
-        "shown", "", table, "", *tail)
+        "shown", "", *parts, "", *tail)
 
 
 def _blocks(found: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, Any]]]]:
