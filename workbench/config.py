@@ -1,6 +1,7 @@
 """TOML files become frozen pydantic models; what is wrong is one line naming file, key, value and remedy."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+_KEY = re.compile(r"((?:[a-z_]+(?=: ))|(?:[a-z_]+(?:\.[\w*@-]+)+))[: ] ?")
 
 
 def load(kind: type[S], path: Path) -> S:
@@ -66,7 +68,7 @@ def _written(location: tuple[Any, ...], raw: Any) -> tuple[Any, ...]:
 
 
 def _explain(kind: type[Settings], name: str, location: tuple[Any, ...], first: Any) -> ConfigError:
-    key = _dotted(location)
+    key = _dotted(location) or "(top level)"
     if first["type"] == "extra_forbidden":
         known = _known_keys(kind, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
@@ -75,6 +77,8 @@ def _explain(kind: type[Settings], name: str, location: tuple[Any, ...], first: 
     if first["type"] == "missing":
         return ConfigError(name, key, "required key is missing", f"add `{location[-1]} = ...`")
     message = str(first["msg"]).removeprefix("Value error, ")
+    if not location and (told := _KEY.match(message)) and told[1].split(".")[0] in kind.model_fields:
+        return ConfigError(name, told[1], message[told.end():])  # of the whole: it says itself which key is wrong
     shown = "" if isinstance(first["input"], Mapping) else f"{first['input']!r}: "
     return ConfigError(name, key, shown + message[:1].lower() + message[1:])
 
@@ -83,7 +87,7 @@ def _dotted(location: tuple[Any, ...]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
-    return text or "(top level)"
+    return text
 
 
 def _known_keys(kind: type[Settings], location: tuple[Any, ...]) -> set[str]:

@@ -1,11 +1,13 @@
 """Where in the `[control]` table something is wrong: every error of a part begins with its key."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_WORD = re.compile(r"\w+(?=[.:])")
 SHOWN = 60  # characters of a value
 
 
@@ -18,7 +20,7 @@ def at(key: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             try:
                 return build(*args, **kwargs)
             except ValueError as error:
-                raise type(error)(_placed(key, str(error))) from error
+                raise type(error)(_placed(key, str(error), args[0])) from error
             except (AttributeError, KeyError, TypeError) as error:  # of another shape than it should be
                 facts: Any = args[0]
                 shown = repr(facts.get(key))
@@ -29,10 +31,13 @@ def at(key: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-def _placed(key: str, text: str) -> str:
+def _placed(key: str, text: str, facts: Any) -> str:
     if text.startswith("control."):  # a part within this one has said so
         return text
-    own = text.removeprefix(key)
-    if own != text and own[:1] in (".", ":"):
+    inside = facts.get(key)
+    first = _WORD.match(text)
+    if first is not None and isinstance(inside, Mapping) and first[0] in inside:  # the key goes on
+        return f"control.{key}.{text}"
+    if first is not None and first[0] == key:
         return f"control.{text}"
     return f"control.{key}: {text}"

@@ -1,6 +1,6 @@
 """Operations of plain facts: `autoscale`, `alarms`, `canary` and `cluster` of a `[control]` table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workbench.control.anomaly.burn import MINUTE, RULES, BurnRate, Rule
@@ -8,6 +8,7 @@ from workbench.control.capacity.protocol import Autoscaler
 from workbench.control.capacity.scale_in import ScaleIn
 from workbench.control.capacity.steady import Steady
 from workbench.control.models.canary import Canary
+from workbench.control.plane.at import at
 from workbench.control.plane.desk import Desk
 from workbench.control.plane.operations.alarms import Alarms
 from workbench.control.plane.operations.autoscale import Scaler
@@ -31,11 +32,18 @@ def operations_of(facts: Facts, desk: Desk) -> Operations | None:
         return None
     members = Members(desk)
     if "cluster" in facts:
-        members.cluster = made("control.cluster", Cluster, facts["cluster"], {"desk": desk, "members": members})
+        members.cluster = _part(facts, "cluster", lambda raw: made(
+            "control.cluster", Cluster, raw, {"desk": desk, "members": members}))
     return Operations(
-        desk, members, members.cluster, _scalers(facts.get("autoscale", ()), desk, members),
-        _rollout(facts["canary"], desk) if "canary" in facts else None,
-        _alarms(facts["alarms"], desk, members) if "alarms" in facts else None)
+        desk, members, members.cluster,
+        _part(facts, "autoscale", lambda raw: _scalers(raw, desk, members)) if "autoscale" in facts else {},
+        _part(facts, "canary", lambda raw: _rollout(raw, desk)) if "canary" in facts else None,
+        _part(facts, "alarms", lambda raw: _alarms(raw, desk, members)) if "alarms" in facts else None)
+
+
+def _part(facts: Facts, name: str, build: Callable[[Any], Any]) -> Any:
+    """Its errors begin with `control.NAME`."""
+    return at(name)(lambda table: build(table[name]))(facts)
 
 
 def _named(kind: str, place: str, raw: Any, given: Facts | None = None) -> Any:
