@@ -110,10 +110,18 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:20])}"
 
 
+def _number(request_id: str) -> int | None:
+    """r42 may mean r000042."""
+    digits = re.search(r"[0-9]+$", request_id)
+    return int(digits[0]) if digits else None
+
+
 def unknown_request(journal: PlaneJournal, request_id: str) -> UsageError:
     names = [entry.event.request_id for entry in journal.entries if isinstance(entry.event, Arrived)]
     alike = [name for name in names if abs(len(name) - len(request_id)) <= 2][:20_000]
-    near = get_close_matches(request_id, alike, n=3)
+    number = _number(request_id)
+    near = [name for name in names if number is not None and _number(name) == number]
+    near = near[:3] or get_close_matches(request_id, alike, n=3)
     all_of_them = f"it has {names[0]} to {names[-1]}" if names else "it is empty"
     hint = f"did you mean {' or '.join(near)}?" if near else all_of_them
     return UsageError(f"request {request_id}: the journal knows none of this id; {hint}")

@@ -13,6 +13,8 @@ from sims.plane.scenario import PlaneCase
 from workbench.control.plane.build import Custom, plane_of
 from workbench.errors import Failure, UsageError
 
+PLANE_KEYS = ("workloads", "client", "failures")  # that only a scenario with a control plane has
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -59,8 +61,7 @@ def chosen_in(case: PlaneCase, chosen: Sequence[Chosen]) -> PlaneCase:
     """The case with these policies, each without the parameters of the one it replaces. UsageError."""
     if not chosen:
         return case
-    control = {key: value for key, value in case.scenario.control.items() if key not in {one.kind for one in chosen}}
-    control |= {one.kind: {"name": one.name} for one in chosen if one.name}
+    control = dict(case.scenario.control) | {one.kind: {"name": one.name or one.about.split()[0]} for one in chosen}
     own = {one.kind: one.about for one in chosen if one.about}
     scenario = case.scenario.model_copy(update={"control": control | ({"custom": own} if own else {})})
     try:
@@ -71,13 +72,15 @@ def chosen_in(case: PlaneCase, chosen: Sequence[Chosen]) -> PlaneCase:
 
 
 def control_of(text: str, name: str) -> Mapping[str, Any] | None:
-    """The `[control]` table of a scenario's text; None where it has none. UsageError where it names code."""
+    """The `[control]` table of a scenario's text; None where it is a scenario without a control plane. UsageError
+    where it names code."""
     try:
-        control = tomllib.loads(text).get("control")
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return None  # who reads it as a scenario says what is wrong
+    control = raw.get("control")
     if not isinstance(control, Mapping):
-        return None
+        return {} if any(key in raw for key in PLANE_KEYS) else None
     for kind in KINDS:
         value = control.get(kind)
         policy = value.get("name") if isinstance(value, Mapping) else value

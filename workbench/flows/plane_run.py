@@ -63,7 +63,7 @@ def run_plane(
     case = plane_policies.chosen_in(PlaneCase.load(path), chosen)
     folder = out or paths.stamped("sim")
     paths.refuse_used(folder)
-    seeds = _seeds(case.scenario.seeds, replications) if seed is None else (seed,)
+    seeds = case.scenario.replicated(replications) if seed is None else (seed,)
     found = run(run_seed, [PlaneTask(case, number, chosen, journal) for number in seeds], where, on_done)
     for number, item in zip(seeds, found, strict=True):
         _write(item, folder, f"seed-{number}")
@@ -118,12 +118,6 @@ def _write(item: PlaneSeed, folder: Path, stem: str) -> None:
             pq.write_table(item.ledger, temporary, compression="zstd")
     write_json(folder / f"{stem}.invoices.json", {"kind": INVOICES_KIND, "schema": SCHEMA, "invoices": item.invoices})
     write_text(folder / f"{stem}.invoices.txt", item.invoices_text)
-
-
-def _seeds(own: Sequence[int], replications: int | None) -> tuple[int, ...]:
-    """The scenario's own first, then new ones."""
-    n = replications or len(own)
-    return (*own, *range(max(own) + 1, max(own) + 1 + n))[:n]
 
 
 def lesson(text: str) -> str:

@@ -28,14 +28,15 @@ def by_tier(found: Mapping[str, Any]) -> Table:
 
 
 def by_tenant(found: Mapping[str, Any]) -> Table:
-    rows = []
-    for name, one in found["tenants"].items():
-        rows.append((
-            name, _n(one["requests"]), _n(one["outcomes"]["ok"]), _n(one["limited"]), _n(one["cached"]),
-            _n(one["retried"]), _attained(one), _seconds(one, "ttft_s")[1], _usd(one["money"]["revenue_usd"]),
-            _usd(one["money"]["cost_usd"])))
-    return Table(("tenant", "requests", "ok", "429s", "cache answers", "retried", "attained", "TTFT p95", "revenue",
-                  "cost"), tuple(rows),
+    """`asked again` and `devices` are there where anybody did, or any computed."""
+    names = [("429s", "limited"), ("cache answers", "cached"), ("retried", "retried")]
+    names += [(text, key) for text, key in (("asked again", "repeats"), ("devices", "device"))
+              if any(one[key] for one in found["tenants"].values())]
+    rows = [(name, _n(one["requests"]), _n(one["outcomes"]["ok"]), *(_n(one[key]) for _, key in names), _attained(one),
+             _seconds(one, "ttft_s")[1], _usd(one["money"]["revenue_usd"]), _usd(one["money"]["cost_usd"]))
+            for name, one in found["tenants"].items()]
+    return Table(("tenant", "requests", "ok", *(text for text, _ in names), "attained", "TTFT p95", "revenue USD",
+                  "cost USD"), tuple(rows),
                  "Simulated. Money counts the warm-up; cost is the fleet's, idle time included, by time in an engine.")
 
 

@@ -1,5 +1,6 @@
 """report.html of a plane run, from its folder: what to learn, tables, how it went over time, invoices."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from workbench.report.plane_charts import charts
 from workbench.report.sheet import sheet
 from workbench.runlog.table import read
 
+_MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
 ROWS = 40  # of what happened
 INVOICES = 12
 
@@ -25,17 +27,22 @@ def write_report(folder: Path) -> Path:
     log = read(folder / f"seed-{seed}.parquet")
     shown: list[Chart | Table] = [*tables(found), *charts(log, found), *_happened(found), *_invoices(folder, seed)]
     seeds = ", ".join(map(str, found["seeds"]))
-    lines = [f"**What to learn.** {escape.markdown(found['lesson'])}" if found["lesson"] else "",
+    lines = [f"**What to learn.** {_exactly(found['lesson'])}" if found["lesson"] else "",
              f"Simulated; {'means over seeds' if len(found['seeds']) > 1 else 'seed'} {seeds}; figures of seed {seed}.",
-             *(f"Policy {escape.markdown(text)}." for text in found["policies"]),
-             *(f"Note: {escape.markdown(text)}." for text in found["warnings"])]
-    title = escape.markdown(found["title"] or "Run of the control plane")
+             *(f"Policy {_exactly(text)}." for text in found["policies"]),
+             *(f"Note: {_exactly(text)}." for text in found["warnings"])]
+    title = _exactly(found["title"] or "Run of the control plane")
     about = {"name": "plane", "scenario": found["title"], "seeds": seeds, **found["basis"],
              "config_sha256": found["provenance"]["config_sha256"], "git_commit": found["provenance"]["git_commit"],
              "workbench": found["provenance"]["workbench"], "policies": "; ".join(found["policies"])}
     path = folder / "report.html"
     write_text(path, sheet(title, [line for line in lines if line], shown, about))
     return path
+
+
+def _exactly(text: str) -> str:
+    """Markdown that shows this text; the page escapes its HTML."""
+    return _MARKUP.sub(r"\\\1", " ".join(escape.plain(text).split()))
 
 
 def _happened(found: Mapping[str, Any]) -> list[Table]:

@@ -14,9 +14,9 @@ from workbench.stats.quantiles import quantile
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Figure = Callable[[Floats], float | None]
+Rows = NDArray[np.int64]
 BUCKETS = 60
-FOR_P95 = 90  # requests a step, on average: a p95 needs three beyond it
+IN_A_ROW = 60  # requests a point: a p95 needs three beyond it
 MARKS = 24
 OTHERS = "others"
 
@@ -33,12 +33,10 @@ def charts(log: RunLog, found: Mapping[str, Any]) -> list[Chart]:
     """`found` is summary.json; the log is its first seed's."""
     log, seed = arrived(log), found["runs"][0]
     length_s = seed["stop_ns"] / 1e9
-    fine_s = _width(length_s / BUCKETS)
-    rarest = min((one["requests"] for one in found["tiers"].values()), default=0)
-    coarse_s = max(fine_s, _width(length_s * FOR_P95 / max(1, rarest)))
-    fine, coarse = (Over(np.arange(0.0, length_s + width_s, width_s), _marks(seed["operations"] or [], width_s),
-                         f"seed {seed['seed']}, steps of {width_s:g} s") for width_s in (fine_s, coarse_s))
-    return [_traffic(log, fine), _latency(log, found, coarse), _fleet(log, found, fine)]
+    width_s = _width(length_s / BUCKETS)
+    over = Over(np.arange(0.0, length_s + width_s, width_s), _marks(seed["operations"] or [], width_s),
+                f"seed {seed['seed']}")
+    return [_traffic(log, over), _latency(log, found, over), _fleet(log, found, over)]
 
 
 def _traffic(log: RunLog, over: Over) -> Chart:
@@ -49,26 +47,48 @@ def _traffic(log: RunLog, over: Over) -> Chart:
         at_s = np.where(rows, log.floats(column) / 1e9, np.nan)
         rates = _each(log, "tenant", partial(_rate, at_s, edges), edges)
         panels.append(Panel(f"{text} (requests/s)", rates))
-    return Chart("traffic", "time (s)", tuple(panels), "Arrivals, answers and refusals per tenant.", over.basis,
+    return Chart("traffic", "time (s)", tuple(panels), f"Arrivals, answers and refusals per tenant, in "
+                 f"steps of {edges[1]:g} s.", over.basis,
                  "Three panels over time, a line per tenant: arrivals, answers, and requests refused or failed.",
                  marks=over.marks)
 
 
 def _latency(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
-    sent_s, edges = log.floats("sent_ns") / 1e9, over.edges
+    sent_s = log.floats("sent_ns") / 1e9
     ttft_s = log.floats("first_token_ns") / 1e9 - sent_s
     met, tiers = np.zeros(len(log)), log.text("tier")
     for tier in dict.fromkeys(tiers.tolist()):
         mine = np.asarray(tiers == tier, dtype=bool)
         promised = found["slo"].get(tier, found["slo"].get("*"))
         met[mine] = meets(log.where(mine), Slo() if promised is None else Slo(**promised))
-    p95 = Panel("p95 of TTFT by time of arrival (s)",
-                _each(log, "tier", partial(_per_step, ttft_s, sent_s, edges, _p95), edges))
-    attained = Panel("attained by time of arrival (%)",
-                     _each(log, "tier", partial(_per_step, met * 100, sent_s, edges, _average), edges))
+    known = ~np.isnan(ttft_s)
+    p95 = Panel("p95 of TTFT by time of arrival (s)", _rows(log, sent_s, partial(_quantile, ttft_s), known))
+    attained = Panel("attained by time of arrival (%)", _rows(log, sent_s, partial(_share, met), known | ~known))
     return Chart("latency", "time (s)", (p95, attained), "Time to first token, and the share of requests that got what "
-                 "was promised. No p95 where too few came.", over.basis, "Two panels over time, a line per tier: the "
-                 "95th percentile of the time to first token, and the attained share.", marks=over.marks)
+                 f"was promised; each point is {IN_A_ROW} requests of the tier in a row, or more.", over.basis,
+                 "Two panels over time, a line per tier: the 95th percentile of the time to first token, and the "
+                 "attained share.", marks=over.marks)
+
+
+def _quantile(values: Floats, rows: Rows) -> float | None:
+    return quantile(values[rows], 0.95)
+
+
+def _share(met: Floats, rows: Rows) -> float | None:
+    return float(met[rows].mean() * 100)
+
+
+def _rows(log: RunLog, sent_s: Floats, figure: Callable[[Rows], float | None], known: Mask) -> tuple[Series, ...]:
+    """A line per tier; nothing where there were too few requests for one point."""
+    found = []
+    for i, (name, mine) in enumerate(_groups(log, "tier").items()):
+        rows = np.flatnonzero(mine & known)
+        rows = rows[np.argsort(sent_s[rows], kind="stable")]
+        parts = np.array_split(rows, max(1, min(BUCKETS // 2, len(rows) // IN_A_ROW)))
+        kept = [part for part in parts if len(part) >= IN_A_ROW]
+        found.append(Series(name, tuple(float(sent_s[part].mean()) for part in kept),
+                            tuple(figure(part) for part in kept), "simulated", "line", i))
+    return tuple(found)
 
 
 def _fleet(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
@@ -81,7 +101,7 @@ def _fleet(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
     if serving is not None:
         panels.insert(0, Panel("replicas that serve", (Series("replicas", *serving, "simulated", "steps", 6),)))
     return Chart("fleet", "time (s)", tuple(panels), "Replicas that serve, requests waiting before their last release, "
-                 "and requests in engines.", over.basis,
+                 f"and requests in engines, every {over.edges[1]:g} s.", over.basis,
                  "Panels over time: how many replicas serve, how many requests wait, how many are in engines.",
                  marks=over.marks)
 
@@ -107,34 +127,25 @@ def replicas_over_time(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tup
 
 def _each(log: RunLog, column: str, values: Callable[[Mask], Sequence[float | None]],
           edges: Floats) -> tuple[Series, ...]:
-    """A line for each of the most frequent names; who has no colour left is among the others."""
+    found = {name: tuple(values(mine)) for name, mine in _groups(log, column).items()}
+    return tuple(Series(name, tuple(edges.tolist()), (*steps, steps[-1]), "simulated", "steps", i)
+                 for i, (name, steps) in enumerate(found.items()))
+
+
+def _groups(log: RunLog, column: str) -> dict[str, Mask]:
+    """The most frequent names; who has no colour left is among the others."""
     names = log.text(column)
     by_rows = sorted(set(names.tolist()), key=lambda name: (-int((names == name).sum()), name))
     kept = sorted(by_rows if len(by_rows) <= len(COLOURS) else by_rows[:len(COLOURS) - 1])
     groups = {name: np.asarray(names == name, dtype=bool) for name in kept}
     if len(kept) < len(by_rows):
         groups[OTHERS] = ~np.logical_or.reduce(list(groups.values()))
-    found = {name: tuple(values(mine)) for name, mine in groups.items()}
-    return tuple(Series(name, tuple(edges.tolist()), (*steps, steps[-1]), "simulated", "steps", i)
-                 for i, (name, steps) in enumerate(found.items()))
+    return groups
 
 
 def _rate(at_s: Floats, edges: Floats, mine: Mask) -> list[float | None]:
     at_s = at_s[mine]
     return [float(n / edges[1]) for n in np.histogram(at_s[~np.isnan(at_s)], edges)[0]]
-
-
-def _per_step(values: Floats, at_s: Floats, edges: Floats, figure: Figure, mine: Mask) -> list[float | None]:
-    place = np.digitize(at_s[mine], edges) - 1
-    return [figure(values[mine][place == i]) for i in range(len(edges) - 1)]
-
-
-def _p95(values: Floats) -> float | None:
-    return quantile(values[~np.isnan(values)], 0.95)
-
-
-def _average(values: Floats) -> float | None:
-    return float(values.mean()) if len(values) else None
 
 
 def _inside(begin_s: Floats, end_s: Floats, edges: Floats, mine: Mask) -> list[float | None]:
