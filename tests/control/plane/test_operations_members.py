@@ -55,7 +55,7 @@ def test_more_start_lowest_first_and_take_requests_once_they_are_up() -> None:
         told(one, 0, Arrived(name))
     assert told(one, 100, Time()) == [Start(1, 1, "", "2 wanted, 1 there")]
     assert status(one) == ["ready", "starting", "spare", "spare"]
-    assert told(one, 150, ReplicaUp(1, 1)) == [Release("c", 1, 1, ""), Release("d", 1, 1, "")]
+    assert told(one, 101, ReplicaUp(1, 1)) == [Release("c", 1, 1, ""), Release("d", 1, 1, "")]
     assert told(one, 200, Time()) == [Start(2, 2, "", "3 wanted, 2 there")]
     assert told(one, 201, Gone("a")) + told(one, 202, Gone("b")) + told(one, 203, Gone("c"))
     # first the one that starts, as it serves nobody; then the one that nobody is on

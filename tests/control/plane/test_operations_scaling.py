@@ -1,10 +1,11 @@
 """The autoscaler inside the plane: it comes to rest, follows a load that changes, and never sends anybody astray."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from fleet_play import SECOND, FleetPlay
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from workbench.control.plane.build import plane_of
@@ -29,7 +30,7 @@ def facts(policy: str, started: int = 1, parameters: dict[str, Any] | None = Non
 def turns(play: FleetPlay, from_ns: int = 0) -> int:
     """How often it went out after in, or in after out."""
     ways = [way for at_ns, way, _ in play.sizes if at_ns >= from_ns]
-    return sum(a != b for a, b in zip(ways, ways[1:], strict=False))
+    return sum(a != b for a, b in pairwise(ways))
 
 
 @settings(max_examples=12, deadline=None)
@@ -38,6 +39,8 @@ def turns(play: FleetPlay, from_ns: int = 0) -> int:
 def test_under_a_constant_load_it_turns_at_most_twice_and_rests(
     policy: str, gap_ms: int, started: int, cold_s: int, service_ms: int,
 ) -> None:
+    each = {"concurrency": 3}.get(policy, SLOTS)
+    assume(0.2 < service_ms / gap_ms % each < each - 0.2)  # at the edge a fifth of a request decides: see the docs
     play = FleetPlay(facts(policy, started), service_ms * 10**6, cold_s * SECOND)
     play.every(gap_ms * 10**6, 150 * SECOND)
     play.run(150 * SECOND)

@@ -78,6 +78,8 @@ class Operations:
             self.members.stop_drained(now_ns)
         if self._owed:
             self._start_owed(now_ns)
+        for scaler in self.scalers.values():
+            scaler.passed(now_ns)
         if self.rollout is not None:
             self.rollout.on_time(now_ns)  # one that begins at 0 was never due
 
