@@ -194,7 +194,7 @@ def test_what_is_wrong_is_one_line_and_exit_2(
 @pytest.mark.parametrize(("options", "old", "new", "says"), [
     ([], "window = 1", "windo = 1", "control.windo: unknown; did you mean 'window'?"),
     ([], "window = 1", 'scheduling = "./mine.py:Mine"', "code is not taken from a scenario"),
-    (["--policy", "routing=randm"], "", "", "--policy routing=randm: routing 'randm' is unknown"),
+    (["--policy", "routing=randm"], "", "", "routing 'randm' is unknown; known: "),
     (["--seed", "1", "--replications", "2"], "", "", "give --seed or --replications, not both"),
 ])
 def test_what_a_plane_run_refuses(

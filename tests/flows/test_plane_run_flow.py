@@ -183,7 +183,7 @@ def test_a_scenario_brings_no_code(old: str, new: str) -> None:
 
 
 def test_the_journal_is_off_for_long_runs_and_on_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.flows.plane_run.JOURNAL_UP_TO", 69)
+    monkeypatch.setattr("sims.plane.run.JOURNAL_UP_TO", 69)
     path = scenario(tmp_path, **{"requests = 300": "requests = 70"})
     for journal, there in ((None, False), (True, True), (False, False)):
         found = run_plane(path, read_text(path), tmp_path / f"out-{journal}", seed=1, journal=journal)

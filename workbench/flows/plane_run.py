@@ -25,13 +25,12 @@ from workbench.stats.intervals import t_interval
 
 KIND, SCHEMA = "workbench.plane_simulation", 1
 SLA_KIND, INVOICES_KIND = "workbench.sla", "workbench.invoices"
-JOURNAL_UP_TO = 100_000  # requests: a journal has about five lines for each
 CSV_UP_TO = 400_000  # rows of a ledger: beyond, Parquet
 
 
 @dataclass(frozen=True)
 class PlaneTask:
-    """One seed. `journal` None: as many requests as JOURNAL_UP_TO have one."""
+    """One seed. `journal` None: where there are not too many requests for one."""
 
     case: PlaneCase
     seed: int
@@ -78,10 +77,8 @@ def run_plane(
 
 def run_seed(task: PlaneTask) -> PlaneSeed:
     """Simulate one seed and summarise it."""
-    case, keep = task.case, task.journal
-    if keep is None:
-        keep = len(case.draw(task.seed)) <= JOURNAL_UP_TO
-    result = case.run(task.seed, plane_policies.classes(task.chosen), keep_journal=keep)
+    case = task.case
+    result = case.run(task.seed, plane_policies.classes(task.chosen), keep_journal=task.journal)
     desk, log = result.plane.desk, tiered(result.log, result.plane.desk)
     if sum(log.outcomes().values()) != len(log) or desk.tally.ended + len(desk.inside) != desk.tally.arrived:
         raise Failure("simulator bug: the outcomes do not add up to the requests")

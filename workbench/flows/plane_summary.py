@@ -53,7 +53,9 @@ def summary(case: PlaneCase, seed: int, log: RunLog, result: PlaneResult) -> dic
         "tiers": {name: group(_of(log, "tier", name), slo) for name in tiers},
         "tenants": {name: group(_of(log, "tenant", name), slo) for name in tenants},
         "tally": asdict(desk.tally), "money": money(log, priced=desk.billing is not None),
-        "replicas": len(desk.fleet.specs), "busy_ns": list(result.busy_ns), "iterations": sum(result.iterations),
+        "replicas": len(desk.fleet.specs), "replica_ns": list(result.replica_ns), "busy_ns": list(result.busy_ns),
+        "starts": [{"at_ns": at_ns, "replica": replica, "token": token} for at_ns, replica, token in result.starts],
+        "iterations": sum(result.iterations), "preemptions": result.preemptions, "mode": result.mode,
         "provenance": log.provenance.as_dict(),
     }
 
