@@ -30,11 +30,13 @@ class Budget:
         self._said: list[str] = []
 
     def look(self, now_ns: int, total_pusd: int) -> tuple[Alarm, ...]:
-        """`total_pusd`: spent since ever."""
-        if now_ns < self.begin_ns:
+        """`total_pusd`: spent since ever. What was spent since the last look belongs to the period that ends now, or
+        that `now_ns` lies in."""
+        if now_ns <= self.begin_ns:
             self._last_pusd = total_pusd
             return ()
-        period, into_ns = divmod(now_ns - self.begin_ns, self.period_ns)
+        period, into_ns = divmod(now_ns - self.begin_ns - 1, self.period_ns)
+        into_ns += 1
         if period != self._period:
             self._period, self._before_pusd, self._said = period, self._last_pusd, []
             self._seen = deque([(now_ns - into_ns, self._last_pusd)])
