@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from sims.plane.client_spec import ClientSpec, arrivals, clients_of, ns
-from sims.plane.driver import Failure
+from sims.plane.failures import Failure
 from sims.plane.run import PlaneResult, simulate_plane
 from sims.rules import DisaggregatedRules, EngineRules
 from sims.scenario import FleetSpec, Policies, Seconds, SloSpec, rules_for
 from workbench.config import Settings, parse, read_text
 from workbench.control.plane.build import Custom, plane_of
+from workbench.control.plane.draws import Draws
 from workbench.errors import UsageError
 from workbench.metrics import Slo
 from workbench.profile import profile as profiles
@@ -35,14 +37,35 @@ class TenantWorkload(NamedWorkload):
 
 
 class FailureSpec(Settings):
-    """A replica dies at `at_s`, and is back `down_s` later."""
+    """Something breaks at `at_s`, and is whole again `down_s` later (without: never).
+
+    replica  it dies with all that is inside
+    node     so does every replica on it, and its heartbeats end
+    partition  the node cannot be reached; its replicas go on computing, and what they say arrives when it heals
+    spot     the replica's machine is taken away `notice_s` after the plane is told so
+    """
 
     at_s: float = Field(ge=0)
-    replica: int = Field(ge=0)
+    kind: Literal["replica", "node", "partition", "spot"] = "replica"
+    replica: int | None = Field(default=None, ge=0)
+    node: str | None = None
     down_s: Seconds | None = None
+    notice_s: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _target(self) -> "FailureSpec":
+        given = "node" if self.kind in ("node", "partition") else "replica"
+        if (self.node is None) == (given == "node") or (self.replica is None) == (given == "replica"):
+            raise ValueError(f"{given}: say which one, and nothing else; a {self.kind} is one {given}'s")
+        if self.notice_s and self.kind != "spot":
+            raise ValueError(f"notice_s: only of kind spot; nobody announces a {self.kind}")
+        return self
 
     def as_failure(self) -> Failure:
-        return Failure(ns(self.at_s), self.replica, None if self.down_s is None else ns(self.down_s))
+        target = self.replica if self.node is None else self.node
+        assert target is not None  # one of the two, as checked
+        down_ns = None if self.down_s is None else ns(self.down_s)
+        return Failure(ns(self.at_s), target, down_ns, self.kind, ns(self.notice_s))
 
 
 class PlaneScenario(Settings):
@@ -57,6 +80,9 @@ class PlaneScenario(Settings):
     control: dict[str, Any] = Field(default_factory=dict)
     client: ClientSpec = ClientSpec()
     report_s: Seconds | None = None  # replicas report so often; without: never
+    heartbeat_s: Seconds | None = None  # of each node; without: never
+    cold_start_s: float = Field(default=0.0, ge=0)  # from a start to the first request that it takes
+    cold_start_spread_frac: float = Field(default=0.0, ge=0, le=1)  # each is drawn, up to so much shorter or longer
     failures: tuple[FailureSpec, ...] = ()
     slo: dict[str, SloSpec] = Field(default_factory=dict)
     horizon_s: Seconds | None = None
@@ -71,10 +97,19 @@ class PlaneScenario(Settings):
                 raise ValueError("workload.arrivals: clients of the control plane arrive in an open loop")
         check_names(self.workloads)
         replicas = len(plane_of(self.facts).desk.fleet.specs)
+        nodes = self.control.get("cluster", {}).get("nodes", {})
         for i, one in enumerate(self.failures):
-            if one.replica >= replicas:
+            if one.replica is not None and one.replica >= replicas:
                 raise ValueError(f"failures.{i}.replica: {one.replica} is none of the {replicas}, from 0 on")
+            if one.node is not None and one.node not in nodes:
+                raise ValueError(f"failures.{i}.node: {one.node!r} is none of control.cluster.nodes: "
+                                 f"{', '.join(nodes) or 'there are none'}")
         return self
+
+    def cold_start_ns(self, seed: int, replica: int, token: int) -> int:
+        """Of one start: the same for whoever starts that replica with that token."""
+        off = 2 * Draws(seed, f"cold start/{replica}/{token}").random() - 1
+        return ns(self.cold_start_s * (1 + self.cold_start_spread_frac * off))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -143,6 +178,17 @@ class PlaneCase:
             schedule, self.profile, self.rules, facts, custom=custom, clients=clients,
             arrival=arrivals(schedule, scenario.clients, facts, seed, clients),
             failures=[one.as_failure() for one in scenario.failures], seed=seed,
-            report_ns=None if scenario.report_s is None else ns(scenario.report_s),
-            horizon_ns=None if scenario.horizon_s is None else ns(scenario.horizon_s),
+            report_ns=_ns(scenario.report_s), heartbeat_ns=_ns(scenario.heartbeat_s), nodes=_nodes(facts, custom),
+            start_ns=partial(scenario.cold_start_ns, seed),
+            horizon_ns=_ns(scenario.horizon_s),
             price_usd_per_hour=scenario.fleet.price_usd_per_hour, provenance={"config_text": self.text}, **more)
+
+
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else ns(seconds)
+
+
+def _nodes(facts: Mapping[str, Any], custom: Custom | None) -> dict[int, str]:
+    """Where the plane sees each replica at first."""
+    operations = plane_of(facts, custom).desk.operations
+    return {} if operations is None or operations.cluster is None else dict(operations.cluster.nodes)

@@ -29,15 +29,18 @@ def changed(name: str, *edits: tuple[str, str]) -> str:
 
 
 def without(name: str, *tables: str) -> str:
-    """Its text without these tables, up to the next one."""
-    text = text_of(name)
-    for table in tables:
-        head = f"\n{table}"
-        assert text.count(f"{head}\n") + text.count(f"{head} ") == 1, f"{name}: {table} occurs not once"
-        start = text.index(head) + 1
-        end = text.find("\n[", start)
-        text = text[:start] + ("" if end < 0 else text[end + 1:])
-    return text
+    """Its text without these tables (`control.queue`) and all inside them."""
+    kept, cut, seen = [], False, set[str]()
+    for line in text_of(name).splitlines():
+        if line.startswith("["):
+            table = line.partition("#")[0].strip().strip("[]")
+            inside = [one for one in tables if table == one or table.startswith(f"{one}.")]
+            cut = bool(inside)
+            seen.update(inside)
+        if not cut:
+            kept.append(line)
+    assert seen == set(tables), f"{name}: has no {set(tables) - seen}"
+    return "\n".join(kept) + "\n"
 
 
 def case_of(text: str, folder: Path = FOLDER) -> PlaneCase:

@@ -1,10 +1,22 @@
 """What each shipped plane scenario teaches, by changing the lines that its comment names."""
 
+from typing import TypeVar
+
+import pytest
 from shipped import as_shipped, changed, content, outcomes, play, rows, text_of, ttft_s, without
 
-from workbench.control.plane.events import Charge
+from sims.plane.run import PlaneResult
+from workbench.control.plane.events import Alarm, Charge, Release, Shift, Stop
 
+T = TypeVar("T")
 SECOND = 10**9
+
+
+def said(found: PlaneResult, kind: type[T]) -> list[tuple[float, T]]:
+    """Decisions of a kind, and when, in seconds."""
+    assert found.journal is not None
+    return [(entry.now_ns / SECOND, one) for entry in found.journal.entries for one in entry.decisions
+            if isinstance(one, kind)]
 
 
 def test_single_backend_past_its_edge_nobody_is_on_time_and_a_bound_gives_most_their_second() -> None:
@@ -22,17 +34,18 @@ def test_noisy_neighbour_a_fair_order_and_a_limit_each_keep_quiet_close_to_alone
     start, end = text.index('[[workloads]]\ntenant = "noisy"'), text.index("[fleet]")
     alone = ttft_s(play(text[:start] + text[end:]), "quiet")
     both = ttft_s(as_shipped("noisy_neighbour"), "quiet")
-    fair = ttft_s(play(without("noisy_neighbour", "[control.limits]")), "quiet")
-    neither = ttft_s(play(without("noisy_neighbour", "[control.limits]").replace('"wfq"', '"fifo"')), "quiet")
+    fair = ttft_s(play(without("noisy_neighbour", "control.limits")), "quiet")
+    neither = ttft_s(play(without("noisy_neighbour", "control.limits").replace('"wfq"', '"fifo"')), "quiet")
     assert alone < 0.1
     assert both < 2 * alone
     assert fair < 4 * alone
     assert neither > 100 * alone
 
 
+@pytest.mark.slow
 def test_retry_storm_an_unbounded_line_never_recovers_and_a_short_one_does() -> None:
     short = as_shipped("retry_storm")
-    endless = play(without("retry_storm", "[control.queue]"))
+    endless = play(without("retry_storm", "control.queue"))
     polite = play(changed("retry_storm", ("wait_s = 0.05", "wait_s = 1.0, factor = 2.0, spread_frac = 1.0")))
     meant = sum("~" not in row["request_id"] for row in rows(short))
     assert content(endless, 30) < 0.05 * content(short, 30), "long after the crowd is gone"
@@ -44,9 +57,10 @@ def test_retry_storm_an_unbounded_line_never_recovers_and_a_short_one_does() -> 
     assert set(outcomes(calm)) == {"ok"}, "without the crowd there is room for all"
 
 
+@pytest.mark.slow
 def test_flash_crowd_one_answer_for_all_who_ask_the_same() -> None:
-    found, plain = as_shipped("flash_crowd"), play(without("flash_crowd", "[control.cache]"))
-    bare = play(without("flash_crowd", "[control.cache]", "[control.queue]"))
+    found, plain = as_shipped("flash_crowd"), play(without("flash_crowd", "control.cache"))
+    bare = play(without("flash_crowd", "control.cache", "control.queue"))
     assert outcomes(found)["ok"] == len(found.log)
     assert found.plane.desk.tally.answered > 0.5 * len(found.log)
     assert ttft_s(found, "usual") < 0.2
@@ -69,9 +83,7 @@ def test_price_change_each_request_costs_what_holds_when_it_ends() -> None:
         both.add((after, row["cached_tok"] > 0))
     assert len(both) == 4, "old and new, cached and not"
     assert by_hand == -found.plane.desk.billing.ledger.group("revenue")
-    assert found.journal is not None
-    charged = [one for entry in found.journal.entries for one in entry.decisions if isinstance(one, Charge)]
-    assert by_hand == sum(one.price_pusd for one in charged)
+    assert by_hand == sum(one.price_pusd for _, one in said(found, Charge))
 
 
 def test_cost_overrun_only_a_budget_limits_a_bill() -> None:
@@ -84,3 +96,116 @@ def test_cost_overrun_only_a_budget_limits_a_bill() -> None:
     assert outcomes(kept, "shop") == outcomes(open_, "shop")
     bills = [sum(row["price_pusd"] for row in rows(found, "agent")) for found in (kept, open_)]
     assert bills[1] > 2 * bills[0]
+    alarms = [(at_s, one.severity) for at_s, one in said(open_, Alarm)]
+    spent = sorted((row["end_ns"], row["price_pusd"]) for row in rows(open_, "agent"))
+    total, over_s = 0, 0.0
+    for end_ns, price in spent:
+        total += price
+        over_s = end_ns / SECOND if total > 60_000_000_000 and not over_s else over_s
+    assert [severity for _, severity in alarms] == ["ticket", "page"]
+    assert alarms[0][0] < over_s - 5, "said before it is spent"
+    assert over_s <= alarms[1][0] <= over_s + 1
+
+
+def test_hybrid_devices_take_what_they_can_and_what_may_not_leave_never_does() -> None:
+    found = as_shipped("hybrid")
+    bare = play(without("hybrid", "control.hybrid"))
+    strict = play(changed("hybrid", ("floor_ppm = 0 ", "floor_ppm = 1 ")))
+    served = [row for row in rows(found) if row["engine"] != "device"]
+    assert {row["engine"] for row in rows(found, "notes")} == {"device"}
+    assert outcomes(found)["ok"] == len(found.log)
+    assert sorted(row["first_token_ns"] - row["sent_ns"] for row in served)[int(0.95 * len(served))] < 0.3 * SECOND
+    for other in (bare, strict):
+        assert outcomes(other, "notes") == {"rejected": len(rows(found, "notes"))}
+        assert all(row["engine"] != "device" for row in rows(other) if row["outcome"] == "ok")
+        assert ttft_s(other, "web") > 4
+
+
+@pytest.mark.slow
+def test_gpu_failure_the_emptiest_replica_is_the_dead_one_unless_a_breaker_says_so() -> None:
+    found, blind = as_shipped("gpu_failure"), play(without("gpu_failure", "control.breaker"))
+    hasty = play(without("gpu_failure", "control.retries"))
+    lost = [row for row in rows(found) if row["outcome"] == "error"]
+    assert 0 < len(lost) < 20
+    assert all("the first byte is out" in row["error"] for row in lost)
+    assert outcomes(blind)["error"] > 10 * len(lost)
+    assert sum("budget of retries" in (row["error"] or "") for row in rows(blind)) > 0.8 * outcomes(blind)["error"]
+    assert outcomes(hasty)["error"] > len(lost)
+    to_dead = [one for at_s, one in said(blind, Release) if 15 < at_s < 20 and one.replica == 1]
+    others = [one for at_s, one in said(blind, Release) if 15 < at_s < 20 and one.replica != 1]
+    assert len(to_dead) > len(others)
+    assert [replica for _, replica, _ in found.starts] == [1]
+
+
+@pytest.mark.slow
+def test_network_partition_nobody_is_answered_twice_whoever_waits_and_whoever_does_not() -> None:
+    quick = as_shipped("network_partition")
+    patient = play(changed("network_partition", ("dead_after_ns = 4_000_000_000", "dead_after_ns = 60_000_000_000")))
+    assert outcomes(patient) == {"ok": len(patient.log)}
+    assert ttft_s(patient, q=1.0) > 20
+    assert ttft_s(quick, q=1.0) < 6
+    assert 0 < outcomes(quick)["error"] < 0.02 * len(quick.log)
+    assert quick.plane.desk.tally.ignored > 0, "what came late"
+    assert [replica for _, replica, _ in quick.starts] == [2, 3]
+    again = [row for row in rows(quick) if row["attempts"] > 1]
+    assert again
+    assert all(row["outcome"] == "ok" for row in again)
+    for found in (quick, patient):
+        names = [one.request_id for _, one in said(found, Charge)]
+        assert len(set(names)) == len(names)
+        assert found.plane.desk.billing is not None
+        assert -found.plane.desk.billing.ledger.group("revenue") == sum(row["price_pusd"] for row in rows(found))
+
+
+@pytest.mark.slow
+def test_cold_start_storm_it_is_the_start_that_is_slow_not_the_autoscaler() -> None:
+    found = as_shipped("cold_start_storm")
+    fast = play(changed("cold_start_storm", ("\ncold_start_s = 25.0", "\ncold_start_s = 3.0")))
+    warm = play(changed("cold_start_storm", ("least = 2", "least = 5")))
+    patient = play(changed("cold_start_storm", ("limit = 60", "limit = 2000")))
+    assert len(found.starts) == 6
+    assert max(at_ns for at_ns, _, _ in found.starts) < 30 * SECOND
+    assert outcomes(found)["shed"] > 0.1 * len(found.log)
+    assert outcomes(fast)["shed"] < outcomes(found)["shed"] / 4
+    assert outcomes(warm)["shed"] == 0
+    assert sum(warm.replica_ns) > 1.1 * sum(found.replica_ns)
+    assert outcomes(patient) == {"ok": len(patient.log)}
+    assert ttft_s(patient, q=0.75) > 3
+
+
+@pytest.mark.slow
+def test_spot_preemption_notice_is_what_makes_it_cost_nothing() -> None:
+    found = as_shipped("spot_preemption")
+    mute = play(changed("spot_preemption", ("at_s = 15.0", "at_s = 35.0"), ("at_s = 25.0", "at_s = 45.0")).replace(
+        "notice_s = 20.0", "notice_s = 0.0"))
+    assert outcomes(found) == {"ok": len(found.log)}
+    assert max(row["attempts"] for row in rows(found)) == 1
+    stopped = {one.replica: at_s for at_s, one in said(found, Stop)}
+    assert 15 < stopped[2] < 35
+    assert 25 < stopped[3] < 45, "nobody is on it when its machine goes"
+    lost = [row for row in rows(mute) if row["outcome"] == "error"]
+    assert lost
+    assert all("the first byte is out" in row["error"] for row in lost)
+
+
+@pytest.mark.slow
+def test_platform_what_is_short_is_short_for_the_right_ones() -> None:
+    found, fifo = as_shipped("platform"), play(changed("platform", ('scheduling = "wfq"', 'scheduling = "fifo"')))
+
+    def missed(run: PlaneResult, tier: str, within_s: float) -> float:
+        own = [row for row in rows(run) if row["tier"] == tier]
+        return sum(row["outcome"] != "ok" or row["first_token_ns"] - row["sent_ns"] > within_s * SECOND
+                   for row in own) / len(own)
+
+    assert missed(found, "enterprise", 1) < 0.02
+    assert missed(fifo, "enterprise", 1) > 0.2
+    assert missed(found, "free", 5) > 0.3
+    shifts = [one.act for _, one in said(found, Shift)]
+    assert shifts[:3] == ["begin", "widen", "widen"]
+    pages = [(at_s, one.what) for at_s, one in said(found, Alarm) if one.severity == "page"]
+    assert pages[0][1].startswith("free burns"), "the first who is let down is the first who is seen to be"
+    assert 30 < pages[0][0] < 45
+    assert {replica for at_ns, replica, _ in found.starts if at_ns > 30 * SECOND} >= {4, 5, 6}
+    assert found.plane.desk.tally.answered > 50
+    assert outcomes(play(without("platform", "control.breaker", "control.retries")))["error"] > 5 * outcomes(found)[
+        "error"]

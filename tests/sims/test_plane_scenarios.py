@@ -11,7 +11,7 @@ from workbench.control.plane.events import Answer, Charge, Finish, Left, Reject,
 from workbench.control.plane.journal import PlaneJournal, first_difference
 
 ENDS = (Reject, Answer, Finish)
-SIZE = 250  # requests in the fast tests; the slow ones play all
+SIZE = 120  # requests in the fast tests; the slow ones play all
 BY_TOKEN: dict[str, Any] = {"billing": {"prices": [
     {"model": "*", "kind": kind, "flat": 1} for kind in ("input", "output")]}}  # a pico-USD for each token
 
