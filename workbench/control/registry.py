@@ -75,6 +75,8 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
         "queue": "workbench.control.queueing.manager:QueueManager",
         "breaker": "workbench.control.routing.breaker:CircuitBreaker",
         "retries": "workbench.control.routing.retries:Retries",
+        "hedging": "workbench.control.routing.hedging:Hedging",
+        "ejection": "workbench.control.routing.health:Ejection",
         "allocator": "workbench.control.resources.allocator:Allocator",
         "quotas": "workbench.control.auth.quotas:Quotas",
         "sla": "workbench.control.scheduling.sla:Attainment",

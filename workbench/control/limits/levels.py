@@ -39,8 +39,7 @@ class Level:
 
 
 _Charges = list[tuple[Level, str, int]]  # each level with its key and what it counts
-_Held = tuple[Reservation | None, _Charges]
-_NOTHING: _Held = (None, [])
+_Held = tuple[Reservation, _Charges]
 
 
 class Limits:
@@ -124,11 +123,11 @@ class Limits:
         """What it was charged: settled from now on."""
         self._tick(now_ns)
         self._expire(now_ns)
-        held, charges = self._open.get(reservation.id, _NOTHING)
-        if held is not reservation and held != reservation:  # told again from a journal it is equal, not the same
+        found = self._open.get(reservation.id)
+        if found is None or found[0] != reservation:
             raise unknown(reservation)
         del self._open[reservation.id]
-        return charges
+        return found[1]
 
     def _expire(self, now_ns: int) -> None:
         while self._open:

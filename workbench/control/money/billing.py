@@ -35,6 +35,7 @@ class Billing:
         self._usage: dict[str, Usage] = {}
         self._accounts: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._open_from_ns: dict[str, int] = {}  # of each tenant: begin of the first period without an invoice
+        self._due_ns: int | None = None  # not known where somebody is open
         self._invoiced: set[str] = set()
         self._notes: dict[str, CreditNote] = {}
         self._noted_cents: dict[str, int] = {}
@@ -98,10 +99,15 @@ class Billing:
 
     def due_ns(self) -> int | None:
         """When the next period ends."""
-        return min((self.calendar.period(from_ns).end_ns for from_ns in self._open_from_ns.values()), default=None)
+        if self._due_ns is None:
+            self._due_ns = min((self.calendar.period(from_ns).end_ns for from_ns in self._open_from_ns.values()),
+                               default=None)
+        return self._due_ns
 
     def on_time(self, now_ns: int) -> list[Invoice]:
         """Closes every period that is over, of every tenant, in the order of time and then of name."""
+        if self._due_ns is not None and now_ns < self._due_ns:
+            return []
         issued = list[Invoice]()
         while (due_ns := self.due_ns()) is not None and due_ns <= now_ns:
             for tenant in sorted(self._open_from_ns):
@@ -142,7 +148,7 @@ class Billing:
             ("revenue:minimum", -missing - given_back), (f"credit:{tenant}", used + expired - carried),
             ("expired", -expired), ("rounding", owed - used + carried - receivable)))
         self.invoices[number] = invoice
-        self._open_from_ns[tenant] = period.end_ns
+        self._open_from_ns[tenant], self._due_ns = period.end_ns, None
         self._invoiced.add(tenant)
         return invoice
 
@@ -188,6 +194,7 @@ class Billing:
     def _active(self, tenant: str, at_ns: int) -> None:
         if tenant not in self._invoiced:
             self._open_from_ns[tenant] = min(at_ns, self._open_from_ns.get(tenant, at_ns))
+            self._due_ns = None
 
     def _not_past(self, now_ns: int, what: str, from_ns: int) -> None:
         if from_ns < now_ns:

@@ -1,15 +1,18 @@
 """A control plane made of plain facts, as a TOML's `[control]` table holds them: policies by name with parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.control.auth.manager import UserManager
 from workbench.control.limits import Level, Limits
+from workbench.control.limits.answer import whole
 from workbench.control.money.billing import Billing
-from workbench.control.money.price_book import PriceBook
+from workbench.control.plane.at import at
+from workbench.control.plane.billing import billing_of
 from workbench.control.plane.desk import Desk
 from workbench.control.plane.draws import Draws
 from workbench.control.plane.fleet import Fleet
+from workbench.control.plane.gate import Gate, Running
 from workbench.control.plane.keys import DigestKeys
 from workbench.control.plane.lines import Line
 from workbench.control.plane.operations.build import operations_of
@@ -17,12 +20,13 @@ from workbench.control.plane.plan_limits import PlanLimits
 from workbench.control.plane.plane import ControlPlane
 from workbench.control.queueing.manager import QueueManager
 from workbench.control.registry import known, made, make
+from workbench.control.routing.health import Ejection
 from workbench.control.tenants.book import Tenants
 from workbench.control.tenants.standard import FACTS
 
 TABLES = ("alarms", "allocator", "auth", "autoscale", "billing", "breaker", "cache", "canary", "cluster", "custom",
-          "hybrid", "limits", "models", "queue", "replicas", "retries", "routing", "scheduling", "seed", "sla",
-          "tenants", "window")
+          "ejection", "hedging", "hybrid", "limits", "models", "queue", "replicas", "retries", "routing", "scheduling",
+          "seed", "sla", "tenants", "window")
 KEYS = ("tenant", "user", "model")  # of a limit's levels
 Facts = Mapping[str, Any]
 Custom = Mapping[str, Any]  # kind -> class, from the user's own file
@@ -38,26 +42,65 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     custom, seed = custom or {}, facts.get("seed", 0)
     for kind, about in facts.get("custom", {}).items():
         if kind not in custom:
-            raise ValueError(f"{kind}: came from a file of your own, {about}; give that file again")
-    fleet = Fleet(facts.get("replicas", 1), facts.get("window"), _part(facts, "breaker"))
+            raise ValueError(f"control.{kind}: came from a file of your own, {about}; give that file again")
+    if "window" in facts:
+        whole("control.window", facts["window"])
+    fleet = _fleet(facts)
     tenants = _tenants(facts, fleet)
-    lines = {pool: Line(pool, _queue(facts, custom, tenants, pool)) for pool in sorted(fleet.pools)}
+    running = _running(tenants)
+    lines = {pool: _line(pool, _queue(facts, custom, tenants, pool), fleet, running) for pool in sorted(fleet.pools)}
     desk = Desk(
         fleet, lines, _policy("routing", facts, custom, "least_outstanding", {"randomness": Draws(seed, "routing")}),
         auth=_auth(facts), tenants=tenants, limits=_limits(facts, tenants), cache=_cache(facts),
         models=_part(facts, "models"), allocator=_allocator(facts),
-        retries=_part(facts, "retries", {"randomness": Draws(seed, "retries")}), billing=_billing(facts),
+        retries=_part(facts, "retries", {"randomness": Draws(seed, "retries")}), hedging=_part(facts, "hedging"),
+        running=running, billing=_billing(facts),
         sla=_sla(facts, tenants), hybrid=_part(facts, "hybrid"),
     )
     desk.operations = operations_of(facts, desk)
     return ControlPlane(desk)
 
 
+@at("replicas")
+def _fleet(facts: Facts) -> Fleet:
+    return Fleet(facts.get("replicas", 1), facts.get("window"), _part(facts, "breaker"), _ejection(facts))
+
+
+def _ejection(facts: Facts) -> Callable[[], Ejection] | None:
+    return (lambda: _part(facts, "ejection")) if "ejection" in facts else None
+
+
+def _running(tenants: Tenants | None) -> Running | None:
+    """None: no plan bounds how many of a tenant's requests are out at once."""
+    if tenants is None:
+        return None
+    plans = [tenants.plan(name) for name in tenants.names]
+    if tenants.default_tier is not None:
+        plans.append(tenants.tiers[tenants.default_tier])
+    bound = any(plan.concurrent is not None for plan in plans)
+    return Running(lambda tenant: tenants.plan(tenant).concurrent) if bound else None
+
+
+def _line(pool: str, queue: QueueManager, fleet: Fleet, running: Running | None) -> Line:
+    """With a gate where some of those that wait could go while others cannot."""
+    gate = Gate(pool, fleet, running)
+    needed = fleet.mixed or running is not None
+    return Line(pool, queue, gate if needed and queue.split(gate.lane) else None)
+
+
 def _part(facts: Facts, name: str, given: Facts | None = None) -> Any:
-    return None if name not in facts else make("part", name, facts[name], given)
+    return None if name not in facts else at(name)(_made)(facts, name, given)
+
+
+def _made(facts: Facts, name: str, given: Facts | None) -> Any:
+    return make("part", name, facts[name], given)
 
 
 def _policy(kind: str, facts: Facts, custom: Custom, default: str, given: Facts) -> Any:
+    return at(kind)(_chosen)(facts, kind, custom, default, given)
+
+
+def _chosen(facts: Facts, kind: str, custom: Custom, default: str, given: Facts) -> Any:
     """`{name, parameters}`, or a bare name."""
     chosen = facts.get(kind, default)
     if isinstance(chosen, str):
@@ -69,6 +112,7 @@ def _policy(kind: str, facts: Facts, custom: Custom, default: str, given: Facts)
     return make(kind, chosen.get("name", default), parameters, given)
 
 
+@at("tenants")
 def _tenants(facts: Facts, fleet: Fleet) -> Tenants | None:
     """`tenants = "standard"` are Free, Pro and Enterprise; `standard = true` beside tenants adds these to them."""
     given = facts.get("tenants")
@@ -88,6 +132,7 @@ def _tenants(facts: Facts, fleet: Fleet) -> Tenants | None:
     return tenants
 
 
+@at("queue")
 def _queue(facts: Facts, custom: Custom, tenants: Tenants | None, pool: str) -> QueueManager:
     """Fair orders take their weights, and the queue its bounds, from the tenants where nothing else is said."""
     parameters = dict(facts.get("queue", {}))
@@ -105,6 +150,7 @@ def _queue(facts: Facts, custom: Custom, tenants: Tenants | None, pool: str) -> 
     return queue
 
 
+@at("auth")
 def _auth(facts: Facts) -> UserManager | None:
     raw = facts.get("auth")
     if raw is None:
@@ -114,11 +160,14 @@ def _auth(facts: Facts) -> UserManager | None:
     return UserManager([DigestKeys(raw.get("keys", ()))], quotas=quotas)
 
 
+@at("limits")
 def _limits(facts: Facts, tenants: Tenants | None) -> Limits | PlanLimits | None:
     """`limits = "plan"`: as the tenants' plans say. Else `levels`, each with a meter by name."""
     raw = facts.get("limits")
     if raw is None:
         return None
+    if not isinstance(raw, Mapping) and raw != "plan":
+        raise ValueError(f"limits: {raw!r}: must be 'plan', or a table with levels")
     if raw == "plan":
         if tenants is None:
             raise ValueError("limits 'plan': there are no tenants to take it from")
@@ -138,6 +187,7 @@ def _limits(facts: Facts, tenants: Tenants | None) -> Limits | PlanLimits | None
     return limits
 
 
+@at("cache")
 def _cache(facts: Facts) -> Any:
     raw = facts.get("cache")
     if raw is None:
@@ -149,6 +199,7 @@ def _cache(facts: Facts) -> Any:
     return make("part", "cache", parameters, {"eviction": eviction})
 
 
+@at("allocator")
 def _allocator(facts: Facts) -> Any:
     """Guarantees evict who borrowed, also after the first byte: not here, where that is never done."""
     if facts.get("allocator", {}).get("guarantees"):
@@ -156,14 +207,12 @@ def _allocator(facts: Facts) -> Any:
     return _part(facts, "allocator")
 
 
+@at("billing")
 def _billing(facts: Facts) -> Billing | None:
-    raw = facts.get("billing")
-    if raw is None:
-        return None
-    known("control.billing", raw, ("prices",))
-    return Billing(PriceBook.from_facts(raw.get("prices", ())))
+    return billing_of(facts["billing"]) if "billing" in facts else None
 
 
+@at("sla")
 def _sla(facts: Facts, tenants: Tenants | None) -> Any:
     """Targets are the tiers' where nothing else is said."""
     if "sla" not in facts:

@@ -12,10 +12,12 @@ from workbench.control.models.registry import ModelRegistry
 from workbench.control.money.billing import Billing
 from workbench.control.plane.events import Decision
 from workbench.control.plane.fleet import Fleet
+from workbench.control.plane.gate import Running
 from workbench.control.plane.inside import Inside, Tally
 from workbench.control.plane.lines import Alarms, Line
 from workbench.control.plane.plan_limits import PlanLimits
 from workbench.control.resources.allocator import Allocator
+from workbench.control.routing.hedging import Hedging
 from workbench.control.routing.protocol import Router
 from workbench.control.routing.retries import Retries
 from workbench.control.scheduling.sla import Attainment
@@ -39,6 +41,8 @@ class Desk:
     models: ModelRegistry | None = None
     allocator: Allocator | None = None  # of KV tokens, the whole fleet's
     retries: Retries | None = None
+    hedging: Hedging | None = None
+    running: Running | None = None  # where a plan bounds it
     billing: Billing | None = None
     sla: Attainment | None = None
     hybrid: Hybrid | None = None

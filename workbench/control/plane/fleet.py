@@ -1,10 +1,11 @@
 """The replicas as the plane knows them: who is up, how much is out there, what they last reported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from workbench.control.limits.answer import whole
-from workbench.control.routing.breaker import CircuitBreaker
+from workbench.control.routing.breaker import CircuitBreaker, Outcome
+from workbench.control.routing.health import Ejection
 from workbench.control.routing.protocol import Candidate, Signal
 
 
@@ -17,11 +18,20 @@ class Spec(NamedTuple):
     started: bool = True
 
 
+class _Group(NamedTuple):
+    """Replicas that can stand in for each other."""
+
+    ejection: Ejection
+    members: list[int]
+
+
 class Fleet:
-    """`window`: most that one replica has out; None: no bound, and then the order is the engine's."""
+    """`window`: most that one replica has out; None: no bound, and then the order is the engine's. `ejection` makes one
+    for each group of replicas that can stand in for each other (one pool, the same models): nobody's last is ejected.
+    """
 
     def __init__(self, replicas: int | Sequence[Mapping[str, Any]], window: int | None = None,
-                 breaker: CircuitBreaker | None = None) -> None:
+                 breaker: CircuitBreaker | None = None, ejection: Callable[[], Ejection] | None = None) -> None:
         self.specs = [Spec()] * whole("replicas", replicas) if isinstance(replicas, int) else [
             _spec(i, raw) for i, raw in enumerate(replicas)]
         if not self.specs:
@@ -33,8 +43,16 @@ class Fleet:
         for i, spec in enumerate(self.specs):
             self.pools.setdefault(spec.pool, []).append(i)
         self._free = {pool: sum(self.up[i] for i in every) for pool, every in self.pools.items()}  # and with a place
-        self.blocked = False  # by an open circuit, since this was last set
-        self._mixed = any(spec.models for spec in self.specs)
+        self.blocked = False  # by an open circuit or an ejection, since this was last set
+        self.mixed = any(spec.models for spec in self.specs)
+        self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+        self._group: list[_Group] = []
+        if ejection is not None:
+            for i, spec in enumerate(self.specs):
+                key = spec.pool, spec.models
+                group = self._groups.get(key) or self._groups.setdefault(key, _Group(ejection(), []))
+                group.members.append(i)
+                self._group.append(group)
 
     @property
     def outstanding(self) -> int:
@@ -50,24 +68,51 @@ class Fleet:
         return self._all[self._known(replica)]
 
     def serves(self, pool: str, model: str) -> bool:
-        return not self._mixed or any(self._can(i, model) for i in self.pools[pool])
+        return not self.mixed or any(self.can(i, model) for i in self.pools[pool])
+
+    def serving(self, pool: str, model: str) -> tuple[int, ...]:
+        """Replicas of the pool, up or not."""
+        return tuple(i for i in self.pools[pool] if self.can(i, model))
 
     def candidates(self, now_ns: int, pool: str) -> list[Candidate]:
-        """Who of the pool is up, has a place, and is not behind an open circuit; by number."""
+        """Who of the pool is up, has a place, and is neither ejected nor behind an open circuit; by number."""
         if not self._free[pool]:
             return []
         every, up, window, breaker = self._all, self.up, self.window, self.breaker
         found = [every[i] for i in self.pools[pool] if up[i] and (window is None or every[i].outstanding < window)]
-        if breaker is not None:
-            able = [one for one in found if breaker.allows(now_ns, one.replica)]
+        if (breaker is not None and breaker.troubled) or (self._group and self._ejected(now_ns)):
+            able = [one for one in found if self._allows(now_ns, one.replica)]
             self.blocked = self.blocked or len(able) < len(found)
             return able
         return found
 
+    def takes(self, now_ns: int, replica: int) -> bool:
+        """A place there is one where a request may go."""
+        return self.up[replica] and self._allows(now_ns, replica)
+
+    def sent(self, now_ns: int, replica: int, request_id: str, attempt: int) -> None:
+        if self.breaker is not None:
+            self.breaker.sent(now_ns, replica, f"{request_id}#{attempt}")
+
+    def done(self, now_ns: int, replica: int, request_id: str, attempt: int, outcome: Outcome) -> None:
+        """How an attempt turned out; of one that was cancelled nothing is known."""
+        if self.breaker is not None:
+            self.breaker.done(now_ns, replica, f"{request_id}#{attempt}", outcome)
+        if self._group and outcome != "cancelled":
+            ejection, members = self._group[replica]
+            ejection.done(now_ns, replica, outcome == "failure", sum(self.up[i] for i in members))
+
+    def due_ns(self, now_ns: int) -> int | None:
+        """When a circuit lets a probe go, or who was ejected may be asked again; perhaps in the past."""
+        due = [group.ejection.due_ns(now_ns) for group in self._groups.values()]
+        if self.breaker is not None:
+            due.append(self.breaker.due_ns())
+        return min((at_ns for at_ns in due if at_ns is not None and at_ns > now_ns), default=None)
+
     def fit(self, candidates: list[Candidate], model: str, tried: Sequence[int]) -> list[Candidate]:
         """Of these, who serves the model; not where an attempt failed, if there is anybody else."""
-        if self._mixed:
-            candidates = [one for one in candidates if self._can(one.replica, model)]
+        if self.mixed:
+            candidates = [one for one in candidates if self.can(one.replica, model)]
         if tried:
             candidates = [one for one in candidates if one.replica not in tried] or candidates
         return candidates
@@ -101,7 +146,15 @@ class Fleet:
             raise ValueError(f"replica {replica}: unknown; there are 0 to {len(self._all) - 1}")
         return replica
 
-    def _can(self, replica: int, model: str) -> bool:
+    def _ejected(self, now_ns: int) -> bool:
+        return any(group.ejection.anybody(now_ns) for group in self._groups.values())
+
+    def _allows(self, now_ns: int, replica: int) -> bool:
+        return (self.breaker is None or self.breaker.allows(now_ns, replica)) and (
+            not self._group or self._group[replica].ejection.allows(now_ns, replica))
+
+    def can(self, replica: int, model: str) -> bool:
+        """Serves it that model?"""
         models = self.specs[replica].models
         return not models or model in models
 

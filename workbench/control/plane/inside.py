@@ -21,6 +21,9 @@ class Inside:
     place: Place = "queued"
     attempts: int = 0
     out: dict[int, int] = field(default_factory=dict)
+    hedge: int = 0  # the attempt that is a second one beside another; 0: none
+    hedging: bool = False  # no first byte yet, and a second attempt may come or is there
+    spent: tuple[int, int] = 0, 0  # tokens (prompt, output) of attempts that are over while another goes on
     tried: tuple[int, ...] = ()  # replicas where an attempt failed
     sent_tok: int = 0  # output that the client has
     first_ns: int | None = None
@@ -45,6 +48,7 @@ class Tally:
     ignored: int = 0  # events of attempts that were over: told late
     released: int = 0  # attempts
     left: int = 0  # attempts, cancelled ones included
+    hedges: int = 0  # attempts beside another one
     charged_pusd: int = 0
     fenced: int = 0  # replicas that said they were up by a token that is no longer theirs
     unpriced: int = 0  # ended requests with tokens that no price covers

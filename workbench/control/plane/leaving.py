@@ -5,8 +5,9 @@ from typing import Literal
 from workbench.control.plane.desk import Desk
 from workbench.control.plane.ending import drop, finish
 from workbench.control.plane.events import FirstToken, Gone, Left, Progress
+from workbench.control.plane.hedges import first_byte
 from workbench.control.plane.inside import Inside
-from workbench.control.plane.release import settle, take_back
+from workbench.control.plane.sending import goes_on, settle, take_back
 from workbench.control.plane.waiting import enqueue, wait
 from workbench.control.routing.retries import Attempt, Retry
 
@@ -19,14 +20,15 @@ SEEN: dict[str, Literal["ok", "failure", "rejected"]] = {  # by the breaker; a w
 def first_token(desk: Desk, now_ns: int, event: FirstToken) -> None:
     state = _of(desk, event.request_id, event.attempt)
     if state is not None and state.first_ns is None:
-        state.first_ns, state.sent_tok = now_ns, 1
-        if desk.operations is not None:
-            desk.operations.first_token(now_ns, state)
+        first_byte(desk, now_ns, state, event.attempt)
+        state.sent_tok = 1
 
 
 def progress(desk: Desk, now_ns: int, event: Progress) -> None:
     state = _of(desk, event.request_id, event.attempt)
     if state is not None and event.output_tok > state.sent_tok:
+        if state.first_ns is None:
+            first_byte(desk, now_ns, state, event.attempt)
         state.sent_tok = event.output_tok
         desk.lines[state.pool].queue.charge(
             now_ns, event.request_id, state.item.prompt_tok, event.output_tok, done=False)
@@ -36,15 +38,16 @@ def left(desk: Desk, now_ns: int, event: Left) -> None:
     state = _of(desk, event.request_id, event.attempt)
     if state is None:
         return
+    if event.outcome == "ok" and state.first_ns is None:
+        first_byte(desk, now_ns, state, event.attempt)
     replica = settle(desk, now_ns, state, event.attempt, event.prompt_tok - event.cached_tok, event.output_tok)
-    if desk.fleet.breaker is not None:
-        desk.fleet.breaker.done(now_ns, replica, f"{event.request_id}#{event.attempt}", SEEN[event.outcome])
+    desk.fleet.done(now_ns, replica, event.request_id, event.attempt, SEEN[event.outcome])
     if event.outcome == "ok":
-        if state.first_ns is None:
-            state.first_ns = now_ns
         finish(desk, now_ns, state, "ok", "", event.prompt_tok, event.cached_tok, event.output_tok, event.cost_pusd)
         return
     state.tried = (*state.tried, replica)
+    if goes_on(desk, now_ns, state, event.attempt):
+        return
     reason = event.error or event.outcome
     if desk.retries is not None:
         cause = event.outcome
@@ -52,7 +55,7 @@ def left(desk: Desk, now_ns: int, event: Left) -> None:
             event.request_id, len(state.tried), cause, state.sent_tok, event.retry_after_ns, state.item.deadline_ns))
         if isinstance(next_, Retry):
             wait(desk, state, "later")
-            desk.later.add(next_.at_ns, event.request_id)
+            desk.later.add(max(next_.at_ns, now_ns + 1), event.request_id)  # no wake is ever asked for now itself
             return
         reason = f"{reason}; {next_.reason}"
     got = state.sent_tok

@@ -3,17 +3,18 @@
 import heapq
 from collections.abc import Mapping
 
+from workbench.control.plane.gate import Gate
 from workbench.control.plane.inside import Inside
 from workbench.control.queueing.manager import QueueManager
 
 
 class Line:
-    """A queue, and the one that was popped but fits nowhere yet: nobody goes before it."""
+    """A queue, and the one that was popped but has no memory yet: nobody goes before it. `gate`: who could go now."""
 
-    __slots__ = ("held", "pool", "queue")
+    __slots__ = ("gate", "held", "pool", "queue")
 
-    def __init__(self, pool: str, queue: QueueManager) -> None:
-        self.pool, self.queue = pool, queue
+    def __init__(self, pool: str, queue: QueueManager, gate: Gate | None = None) -> None:
+        self.pool, self.queue, self.gate = pool, queue, gate
         self.held: Inside | None = None
 
     def __len__(self) -> int:

@@ -2,12 +2,14 @@
 
 from workbench.control.plane.desk import Desk
 from workbench.control.plane.ending import drop, refuse
-from workbench.control.plane.events import Cancel, Release
 from workbench.control.plane.inside import Inside
 from workbench.control.plane.lines import Line
+from workbench.control.plane.sending import holding, send, take_back
 from workbench.control.plane.waiting import enqueue, wait
+from workbench.control.request import Waiting
 from workbench.control.resources.holding import Refusal
 from workbench.control.routing.protocol import Candidate
+from workbench.control.scheduling.ordered import Preempting
 
 
 def release(desk: Desk, now_ns: int) -> None:
@@ -25,22 +27,28 @@ def release(desk: Desk, now_ns: int) -> None:
 
 
 def _next(desk: Desk, now_ns: int, line: Line, candidates: list[Candidate]) -> bool:
-    """False: who is next has to wait for a place."""
-    state = line.held
+    """False: nobody who could go has a place, or who is next has to wait for memory."""
+    state, able = line.held, None
+    if line.gate is not None:
+        able = line.gate.open(candidates)
+        if state is not None and not able(line.gate.lane(state.item)):
+            line.held, state.place = None, "queued"  # it waits for a place again: others go before it meanwhile
+            line.queue.put_back(now_ns, state.item)
+            state = None
     if state is None:
-        popped = line.queue.pop(now_ns)
+        popped = line.queue.pop(now_ns, able)
         for dropped in popped.dropped:
             drop(desk, now_ns, dropped)
         if popped.item is None:
-            return True
+            return able is None or _preempt(desk, now_ns, line)
         state = desk.inside[popped.item.request_id]
     item = state.item
-    able = desk.fleet.fit(candidates, item.model, state.tried)
-    if not able:
-        return _hold(desk, line, state)
+    fit = desk.fleet.fit(candidates, item.model, state.tried)
+    if not fit or (desk.running is not None and not desk.running.may(item.tenant)):
+        return _hold(desk, line, state)  # only in an order that cannot be split
     if desk.allocator is not None:
         granted = desk.allocator.reserve(
-            now_ns, item.request_id, item.tenant, item.prompt_tok + state.most_tok, item.priority)
+            now_ns, holding(state, 0), item.tenant, item.prompt_tok + state.most_tok, item.priority)
         if isinstance(granted, Refusal):
             if granted.why != "never":
                 return _hold(desk, line, state)
@@ -49,7 +57,7 @@ def _next(desk: Desk, now_ns: int, line: Line, candidates: list[Candidate]) -> b
             refuse(desk, now_ns, state, "rejected", 413, f"needs more than all the memory of the fleet: {granted.room}")
             return True
     line.held = None
-    _send(desk, now_ns, state, desk.router.pick(now_ns, item, able))
+    send(desk, now_ns, state, desk.router.pick(now_ns, item, fit))
     return True
 
 
@@ -60,26 +68,22 @@ def _hold(desk: Desk, line: Line, state: Inside) -> bool:
     return False
 
 
-def _send(desk: Desk, now_ns: int, state: Inside, replica: int) -> None:
-    item = state.item
-    state.attempts += 1
-    state.out[state.attempts] = replica
-    state.place = "out"
-    desk.fleet.taken(replica, item.prompt_tok + item.estimated_tok)
-    if desk.fleet.breaker is not None:
-        desk.fleet.breaker.sent(now_ns, replica, f"{item.request_id}#{state.attempts}")
-    desk.tally.released += 1
-    desk.decided.append(Release(item.request_id, state.attempts, replica, item.model))
-
-
 def _preempt(desk: Desk, now_ns: int, line: Line) -> bool:
-    """A place for the next, where the order takes one back; only of those whose client has no byte yet."""
+    """A place for the next, where the order takes one back; only of those whose client has no byte yet, and only
+    where the next may go."""
     order = line.queue.order
     if not getattr(order, "preempt", False):
         return False
+    first: Waiting | None = None
+    if line.gate is not None:
+        assert isinstance(order, Preempting)  # it could be split
+        first = order.peek_able(now_ns, line.gate.allowed)
+        if first is None:
+            return False
     running = [state.item for state in desk.inside.values()
-               if state.place == "out" and state.pool == line.pool and not state.sent_tok]
-    victim = order.victim(now_ns, running)  # type: ignore[attr-defined]
+               if state.place == "out" and state.pool == line.pool and not state.sent_tok
+               and _frees(desk, now_ns, state, first)]
+    victim = order.victim(now_ns, running, first) if first else order.victim(now_ns, running)  # type: ignore[attr-defined]
     if victim is None:
         return False
     state = desk.inside[victim.request_id]
@@ -90,20 +94,9 @@ def _preempt(desk: Desk, now_ns: int, line: Line) -> bool:
     return True
 
 
-def take_back(desk: Desk, now_ns: int, state: Inside, attempt: int, why: str) -> None:
-    """Cancelled at its replica: its place is free at once, and it is charged what is known to have come out."""
-    replica = settle(desk, now_ns, state, attempt, 0 if not state.sent_tok else state.item.prompt_tok, state.sent_tok)
-    if desk.fleet.breaker is not None:
-        desk.fleet.breaker.done(now_ns, replica, f"{state.item.request_id}#{attempt}", "cancelled")
-    desk.decided.append(Cancel(state.item.request_id, attempt, replica, why))
-
-
-def settle(desk: Desk, now_ns: int, state: Inside, attempt: int, prompt_tok: int, output_tok: int) -> int:
-    """An attempt is over, however: its place, its memory and its share are given back. Where it was."""
-    item, replica = state.item, state.out.pop(attempt)
-    desk.fleet.freed(replica, item.prompt_tok + item.estimated_tok)
-    if desk.allocator is not None and desk.allocator.get(item.request_id) is not None:
-        desk.allocator.release(now_ns, item.request_id)
-    desk.lines[state.pool].queue.charge(now_ns, item.request_id, prompt_tok, output_tok)
-    desk.tally.left += 1
-    return replica
+def _frees(desk: Desk, now_ns: int, state: Inside, first: Waiting | None) -> bool:
+    """A place where the next can go."""
+    for replica in state.out.values():
+        if desk.fleet.takes(now_ns, replica) and (first is None or desk.fleet.can(replica, first.model)):
+            return True
+    return False

@@ -12,6 +12,7 @@ from workbench.control.request import Waiting
 from workbench.control.scheduling.heap import LazyHeap
 from workbench.control.scheduling.lanes import Able, Lane
 from workbench.control.scheduling.protocol import Scheduler
+from workbench.control.scheduling.waitlist import Waitlist
 
 # who goes when the line is full: the one with the least of this key
 LEAST: Mapping[str, Callable[[Waiting], int] | None] = {
@@ -93,10 +94,10 @@ class QueueManager:
 
     def split(self, lane: Callable[[Waiting], Lane]) -> bool:
         """Before anybody waits: pop may be asked for those of some lanes only. False: this order cannot do that."""
-        able = hasattr(self.order, "split")
-        if able:
-            self.order.split(lane)
-        return able
+        if not isinstance(self.order, Waitlist):
+            return False
+        self.order.split(lane)
+        return True
 
     def put_back(self, now_ns: int, item: Waiting) -> None:
         """It was popped, but cannot go: it waits again as before, whatever the bounds."""
@@ -121,8 +122,8 @@ class QueueManager:
         return Popped(None, tuple(dropped))
 
     def _able(self, now_ns: int, able: Able) -> Waiting | None:
-        found: Waiting | None = self.order.pop_able(now_ns, able)  # type: ignore[attr-defined] - it was split
-        return found
+        assert isinstance(self.order, Waitlist)  # it was split
+        return self.order.pop_able(now_ns, able)
 
     def cancel(self, now_ns: int, request_id: str) -> Waiting | None:
         """Its client gave up; None where it does not wait."""

@@ -1,12 +1,13 @@
 """Who waits, split by where they may go: who cannot go now holds up nobody that could."""
 
 from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 from workbench.control.request import Waiting
 from workbench.control.scheduling.heap import LazyHeap
 
 Lane = Hashable  # those of one lane can all go, or none of them
-Able = Callable[[Lane], bool]
+Able = Callable[[Any], bool]  # asked of a lane
 
 
 class Laned:
