@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from two_tenants import BASE, make
 
 from sims.plane.scenario import PlaneCase
 from workbench import paths
@@ -23,41 +24,7 @@ from workbench.flows.plane_policies import classes
 from workbench.flows.plane_replicate import PlaneTask, replicate_plane
 from workbench.flows.plane_variants import plane_variants, weights_of
 from workbench.metrics import values
-from workbench.profile.model import Linear
-from workbench.profile.profile import Profile, write
 
-WHO = """
-[[workloads]]
-tenant = "%s"
-tier = "%s"
-requests = 70
-arrivals = { kind = "poisson", rate_per_s = %s }
-prompt_tok = { kind = "lognormal", p50_tok = 60, p95_tok = 300, max_tok = 600 }
-output_tok = { kind = "lognormal", p50_tok = 10, p95_tok = 40, max_tok = 60 }
-"""
-BASE = 'seeds = [3]\n' + WHO % ("ann", "gold", 24.0) + WHO % ("bob", "lead", 24.0) + """
-[fleet]
-profile = "p.json"
-replicas = 2
-price_usd_per_hour = 1.0
-[client]
-estimated_tok = 15
-max_tok = 60
-[control]
-window = 2
-[control.tenants.tiers]
-gold = { weight = 3, priority = 0, deadline_ns = 4_000_000_000, ttft_ns = 1_000_000_000 }
-lead = { weight = 1, priority = 1, deadline_ns = 6_000_000_000, ttft_ns = 3_000_000_000 }
-[control.tenants.tenants]
-ann = { tier = "gold" }
-bob = { tier = "lead" }
-[control.billing]
-prices = [ { model = "*", kind = "input", flat = 150_000 }, { model = "*", kind = "output", flat = 600_000 } ]
-[slo.gold]
-ttft_s = 1.0
-[slo.lead]
-ttft_s = 3.0
-"""
 MINE = """
 from workbench.control.scheduling.ordered import Ordered
 
@@ -69,11 +36,7 @@ class Mine(Ordered):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    model = Linear(coefficients_fs={"step": 10 * 10**12, "prefill_tok": 10**11, "decode_n": 10**12})
-    write(Profile.model_validate({"source": "measured", "model": model.model_dump(),
-                                  "rules": {"engine": "vllm", "max_num_seqs": 2}, "kv_blocks": 999}),
-          tmp_path / "p.json")
-    (tmp_path / "a.toml").write_text(BASE)
+    make(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -194,7 +157,7 @@ def test_the_command_prints_one_table(folder: Path) -> None:
     done = CliRunner().invoke(command, [*words, "--out", str(folder / "x.json")])
     assert done.exception is None
     shown = " ".join(done.stdout.split())
-    for text in ("baseline scheduling=fifo, 2 replications", "ttft_s p95, gold: time to first token (s) fifo",
+    for text in ("baseline scheduling=fifo, 2 replications", "ttft_s p95, gold: time to first token (s) mean ±",
                  "jain_index: Jain's index", "service_share_frac, ann: share of service", "revenue_usd: revenue (USD)",
                  "who was rejected, shed or came too late missed it"):
         assert text in shown
@@ -215,7 +178,7 @@ def test_the_command_prints_one_table(folder: Path) -> None:
     (["code.toml", "--policy", "window=2,3"], "code is not taken from a scenario"),
 ])
 def test_what_is_wrong_is_one_line(folder: Path, asked: list[str], told: str) -> None:
-    (folder / "plain.toml").write_text(BASE.split("[control]")[0])
+    (folder / "plain.toml").write_text('[workload]\n[fleet]\nprofile = "p.json"\n')
     (folder / "code.toml").write_text(BASE.replace("window = 2", 'window = 2\nscheduling = "./mine.py:Mine"'))
     done = CliRunner().invoke(command, [*asked, "--out", "x.json"])
     assert isinstance(done.exception, UsageError)

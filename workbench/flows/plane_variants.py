@@ -108,7 +108,8 @@ def _drawn(case: PlaneCase) -> bool:
 
 def weights_of(case: PlaneCase) -> dict[str, int]:
     """The tenants that share most replicas with each other, two or more, with their weights; else nobody."""
-    tenants = plane_of({key: value for key, value in case.scenario.facts.items() if key != "custom"}).desk.tenants
+    who = ("replicas", "tenants")
+    tenants = plane_of({key: value for key, value in case.scenario.facts.items() if key in who}).desk.tenants
     asking = dict.fromkeys(plan.tenant for plan in case.draw(case.scenario.seeds[0]))
     pools: dict[str, dict[str, int]] = {}
     for name in asking:
