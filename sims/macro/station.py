@@ -40,8 +40,9 @@ class MacroStation:
     ) -> None:
         self.clock, self.env, self.number, self.record, self.ended = clock, clock.env, number, record, ended
         self.out_ns, self.admit_ns = overheads.out_ns, overheads.admit_ns
-        self.timing = Timing(timing, single=single)
-        self.mode, self._single = "macro" if self.timing.jumps else "iteration", single
+        self._single = single
+        self._take(timing)
+        self.mode = "macro" if self.timing.jumps else "iteration"
         self.budget_tok, self.seats, self.block_tok = rules.max_num_batched_tokens, rules.max_num_seqs, rules.block_tok
         self.blocks = Blocks(rules, timing, self)
         self.fits_tok = rules.kv_blocks * rules.block_tok + 1  # the last token is never stored
@@ -60,10 +61,14 @@ class MacroStation:
         self._idle, self._cuttable, self._deciding = True, False, False
         self.full = False  # nobody more can be admitted before somebody leaves
         self._spread: tuple[int, int] | None = None
-        self._closed_form, self._mixed_ns = self.timing.line, self.timing.mixed_ns
-        self._spread_matters = self.timing.needs_spread
         self._end_alarm = clock.alarm(Turn.END, self._end, number)
         self._decision = clock.alarm(Turn.DECIDE, self._decide, number)
+
+    def _take(self, timing: IterationTime) -> None:
+        """Fresh: nothing is compiled yet."""
+        self.timing = Timing(timing, single=self._single)
+        self._closed_form, self._mixed_ns = self.timing.line, self.timing.mixed_ns
+        self._spread_matters = self.timing.needs_spread
 
     def refusal(self, planned: Planned) -> str | None:
         prompt_tok, output_tok = planned.asked_prompt_tok, planned.asked_output_tok

@@ -73,6 +73,7 @@ class JumpingStation(MacroStation):
         for _, _, seq in self.heap:
             self._close(seq)
         rules, timing = self._make
+        self._take(timing)
         self.blocks = Blocks(rules, timing, self)
         self.queue.clear()
         self.heap, self.filling, self.mixed, self._joined, self._inside = [], None, [], [], {}

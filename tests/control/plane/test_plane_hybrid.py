@@ -117,14 +117,14 @@ def test_each_ends_once_wherever_it_is_computed(who: list[tuple[str, str, bool]]
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({"devices": [{**LAPTOP, "memory_byte": 1}]}, "hybrid.devices.0.memory_byte: is unknown; did you mean 'memory_by"),
-    ({"devices": [LAPTOP, LAPTOP]}, "hybrid.devices.1.name 'laptop': must be there, and once only"),
-    ({"devices": [{"name": "x"}]}, "hybrid.devices.0: "),
-    ({"devices": [{**LAPTOP, "flops_per_s": 0}]}, "hybrid.devices.0.flops_per_s 0: must be a whole number of at least"),
-    ({"models": [{**MODEL, "idd": 1}]}, "models.0.idd: is unknown; did you mean 'id'?"),
-    ({"server": {"base": 1}}, "hybrid.server.base: is unknown; known: base_ns"),
-    ({"busy": 1}, "part 'hybrid': parameter 'busy' is unknown; did you mean 'busy_ppm'?"),
-    ({"wait_ns": 1.5}, "hybrid.wait_ns 1.5: must be a whole number"),
+    ({"devices": [{**LAPTOP, "memory_byte": 1}]}, "control.hybrid.devices.0.memory_byte: is unknown; did you mean"),
+    ({"devices": [LAPTOP, LAPTOP]}, "control.hybrid.devices.1.name 'laptop': must be there, and once only"),
+    ({"devices": [{"name": "x"}]}, "control.hybrid.devices.0: "),
+    ({"devices": [{**LAPTOP, "flops_per_s": 0}]}, "control.hybrid.devices.0.flops_per_s 0: must be a whole number of"),
+    ({"models": [{**MODEL, "idd": 1}]}, "control.hybrid.models.0.idd: is unknown; did you mean 'id'?"),
+    ({"server": {"base": 1}}, "control.hybrid.server.base: is unknown; known: base_ns"),
+    ({"busy": 1}, "control.hybrid: part 'hybrid': parameter 'busy' is unknown; did you mean 'busy_ppm'?"),
+    ({"wait_ns": 1.5}, "control.hybrid.wait_ns 1.5: must be a whole number"),
 ])
 def test_a_wrong_table_is_one_clear_line(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match="^" + says.replace("?", r"\?").replace(".", r"\.").replace("(", r"\(")):

@@ -43,7 +43,8 @@ def test_one_request_by_hand() -> None:
     assert {name: numbers for name, numbers in values.numbers.items() if any(numbers.values())} == {
         "vllm:kv_cache_usage_perc": {("0",): 250_000}, "vllm:prompt_tokens_total": {("m",): 30},
         "vllm:generation_tokens_total": {("m",): 4}, "vllm:prefix_cache_queries_total": {("m",): 30},
-        "vllm:prefix_cache_hits_total": {("m",): 16}, "workbench_arrivals_total": {(): 2},
+        "vllm:prefix_cache_hits_total": {("m",): 16}, "vllm:prompt_tokens_cached_total": {("m",): 16},
+        "workbench_arrivals_total": {(): 2},
         "vllm:request_success_total": {("m", "stop"): 1, ("m", "abort"): 1},
         "workbench_requests_total": {("ok",): 1, ("cancelled",): 1},
         "workbench_attempts_total": {("ok",): 1, ("cancelled",): 1}}
@@ -166,10 +167,11 @@ def test_an_edge_belongs_to_its_bucket() -> None:
 
 def test_engines_are_read_by_the_same_names() -> None:
     """What the load generator scrapes of vLLM is in the schema under that name."""
-    listed = (ROOT / "engines/listed.py").read_text(encoding="utf-8")
-    scraped = set(re.findall(r'"(vllm:[a-z_]+)"', listed))
-    assert scraped
-    assert scraped <= set(BY_NAME)
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "engines").rglob("*.py")))
+    scraped = set(re.findall(r'"(vllm:[a-z_]+)"', text))
+    of_an_engine = {"vllm:iteration_tokens_total_count"}
+    assert len(scraped) > 5
+    assert scraped - of_an_engine <= set(BY_NAME)
 
 
 def test_the_page_lists_the_schema() -> None:

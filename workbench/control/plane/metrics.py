@@ -97,6 +97,7 @@ class PlaneMetrics:
         for name, tok in (("vllm:prompt_tokens_total", event.prompt_tok),
                           ("vllm:generation_tokens_total", event.output_tok),
                           ("vllm:prefix_cache_queries_total", event.prompt_tok),
+                          ("vllm:prompt_tokens_cached_total", event.cached_tok),
                           ("vllm:prefix_cache_hits_total", event.cached_tok)):
             if tok:
                 self.values.add(name, labels, tok)

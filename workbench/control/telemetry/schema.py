@@ -46,6 +46,7 @@ SCHEMA: tuple[Series, ...] = (
            ("replica",), PPM),
     Series("vllm:num_preemptions_total", "counter", "attempts taken back from a replica for another request", MODEL),
     Series("vllm:prompt_tokens_total", "counter", "prompt tokens of attempts that ended, as far as computed", MODEL),
+    Series("vllm:prompt_tokens_cached_total", "counter", "of them, found in the replica's cache", MODEL),
     Series("vllm:generation_tokens_total", "counter", "output tokens of attempts that ended", MODEL),
     Series("vllm:prefix_cache_queries_total", "counter", "prompt tokens looked up in a replica's prefix cache", MODEL),
     Series("vllm:prefix_cache_hits_total", "counter", "prompt tokens found there", MODEL),
