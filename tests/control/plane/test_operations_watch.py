@@ -206,18 +206,15 @@ def test_a_canary_that_begins_at_once_begins_with_the_first_event() -> None:
 
 
 def test_kept_answers_and_refusals_say_nothing_of_a_canary() -> None:
-    one = Told(models=MODELS, canary={**CANARY, "begin_ns": 0},
-               cache={"capacity_bytes": 1000, "ttl_ns": 10**12})
-    one.request(0, model="chat", user="u", cache="q")
-    for i in range(50):
-        one.on(i + 1, Arrived(f"c{i}", model="chat", user="u", cache="q"))
-        one.on(i + 1, Arrived(f"x{i}", model="chat", user="u", prompt_tok=99_999))
+    one = Told(models=MODELS, canary={**CANARY, "begin_ns": 0}, cache={"capacity_bytes": 1000, "ttl_ns": 10**12})
+    for i in range(400):
+        one.request(i, model="chat", user=f"u{i}", prompt_tok=99_999 if i % 2 else 1, cache="q")
     assert one.plane.desk.operations is not None
     rollout = one.plane.desk.operations.rollout
     assert rollout is not None
-    assert rollout.canary.test.pairs == 0
-    assert one.plane.desk.tally.answered == 50
-    assert one.plane.desk.tally.rejected == 50
+    assert rollout.canary.test.pairs == 1, "each version computed one answer"
+    assert one.plane.desk.tally.answered == 198
+    assert one.plane.desk.tally.rejected == 200
 
 
 def test_steps_that_were_due_before_anything_happened_are_not_forgotten() -> None:
