@@ -80,7 +80,8 @@ class PlaneDriver:
         self._patience: dict[int, Patience] = {}
         self._wakes: set[int] = set()
         self._order = sorted(schedule, key=lambda one: one.intended_ns or 0)
-        self._came = self._again = self._quiet = 0
+        self._came = self._quiet = 0
+        self._pending = 0  # clients that ask again later, or compute themselves
         self.last_ns = 0
         self._does: Mapping[type[Any], Callable[[Any], None]] = {
             Release: self._release, Cancel: self._cancel, Charge: self._charge, Reject: self._end, Answer: self._end,
@@ -97,8 +98,9 @@ class PlaneDriver:
 
     def run(self, horizon_ns: int | None = None) -> int:
         """When it stopped."""
-        beyond = self.clock.run(horizon_ns)
-        stop_ns = horizon_ns if beyond and horizon_ns is not None else self.last_ns
+        self.clock.run(horizon_ns)
+        going = self._came < len(self._order) or self._pending or self.plane.desk.inside
+        stop_ns = horizon_ns if going and horizon_ns is not None else self.last_ns
         for place in list(self._live):
             self._over(place, stop_ns)
             self.attempts.broken_ns[place] = stop_ns + 1
@@ -124,7 +126,7 @@ class PlaneDriver:
 
     def _wanted(self) -> bool:
         """Whether there is still something to wait for."""
-        if self._came < len(self._order) or self._again or self._live:
+        if self._came < len(self._order) or self._pending or self._live:
             return True
         return bool(self.plane.desk.inside) and self._quiet < QUIET
 
@@ -154,10 +156,10 @@ class PlaneDriver:
         if again is None:
             return
         once_more = self.lines[again.plan.request_id] = Line(again.plan, len(self.lines))
-        self._again += 1
+        self._pending += 1
 
         def send() -> None:
-            self._again -= 1
+            self._pending -= 1
             self._send(once_more)
         self.clock.at(again.at_ns, Turn.ARRIVE, send, CLIENTS)
 
@@ -172,7 +174,10 @@ class PlaneDriver:
         line.model, line.admit_ns, line.device_ns = one.answer_of, now_ns, (now_ns + first_ns, each_ns)
         end_ns = now_ns + first_ns + (output_tok - 1) * each_ns
 
+        self._pending += 1
+
         def over() -> None:
+            self._pending -= 1
             self.last_ns = self.clock.now_ns
             line.computed(self.last_ns)
         self.clock.at(end_ns, Turn.END, over, CLIENTS)
@@ -245,7 +250,7 @@ class PlaneDriver:
     def _seen(self, station: StationLike, out: Out) -> None:
         """In the engine's order: its first byte, its end, then the next one's."""
         if station.held is not None:
-            station.held.append(lambda: self._seen(station, out))
+            station.held.append(lambda: self._late(station, out))
             return
         for place, bits in out:
             live = self._live.get(place)
@@ -261,6 +266,19 @@ class PlaneDriver:
                 self._over(place, self.clock.env._now, done=True)
                 self.tell(Left(plan.request_id, number, "ok", plan.asked_prompt_tok, self.attempts.cached_tok[place],
                                plan.asked_output_tok))
+
+    def _late(self, station: StationLike, out: Out) -> None:
+        """What was said behind a cut network: of whom the plane gave up nobody listens any more."""
+        for place, bits in out:
+            live = self._live.get(place)
+            if live is not None:
+                name, number = live.line.plan.request_id, live.number
+                state = self.plane.desk.inside.get(name)
+                if state is None or number not in state.out:
+                    self._over(place, self.clock.now_ns)
+                    self.tell(Left(name, number, "ok") if bits & LAST else FirstToken(name, number))  # it is counted
+                else:
+                    self._seen(station, ((place, bits),))
 
     def _shown(self, line: Line, place: int) -> None:
         """From its first token on the client sees this attempt; of a hedged request the replica is where it ran."""

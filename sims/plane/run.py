@@ -51,6 +51,12 @@ def arrival_of(plan: Planned) -> Arrived:
                    estimated_tok=plan.asked_prompt_tok, priority=plan.priority, prefix_ids=plan.prefix_ids)
 
 
+def placed(plane: ControlPlane) -> Mapping[int, str]:
+    """On which node each replica is."""
+    operations = plane.desk.operations
+    return {} if operations is None or operations.cluster is None else dict(operations.cluster.nodes)
+
+
 def simulate_plane(
     schedule: Sequence[Planned], profile: IterationTime, rules: EngineRules, facts: Mapping[str, Any], *,
     arrival: Callable[[Planned], Arrived] = arrival_of, custom: Custom | None = None, failures: Sequence[Failure] = (),
@@ -61,8 +67,8 @@ def simulate_plane(
     nodes: Mapping[int, str] | None = None, provenance: Mapping[str, Any] | None = None, mode: Mode = "macro",
 ) -> PlaneResult:
     """Open loop. `checked` asks the plane for its conservation after every event. `start_ns`: how long a replica takes
-    to serve after its start, by its number and the start's token. `nodes`: on which node each replica is at first.
-    `mode` as of `sims.run.simulate`. Raises UsageError."""
+    to serve after its start, by its number and the start's token. `nodes`: on which node each replica is at first
+    (default: where the plane placed it). `mode` as of `sims.run.simulate`. Raises UsageError."""
     planned = {plan.request_id for plan in schedule}
     if len(planned) < len(schedule) or not schedule:
         raise UsageError("the schedule is empty, or has a request_id twice")
@@ -74,10 +80,11 @@ def simulate_plane(
         driver = PlaneDriver(
             schedule, plane, rules, profile, overheads, arrival, failures=failures, patience_ns=patience_ns,
             report_ns=report_ns, checked=checked, clients=clients, start_ns=start_ns, heartbeat_ns=heartbeat_ns,
-            nodes=nodes, every_node=tuple(facts.get("cluster", {}).get("nodes", ())), mode=mode,
+            nodes=placed(plane) if nodes is None else nodes, mode=mode,
+            every_node=tuple(facts.get("cluster", {}).get("nodes", ())),
             keep_journal=len(schedule) <= JOURNAL_UP_TO if keep_journal is None else keep_journal)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"control: {error}") from None
+        raise UsageError(str(error)) from None
     stop_ns = driver.run(horizon_ns)
     plane.check()
     lines = [line for line in driver.lines.values() if line.sent_ns is not None or line.plan.request_id in planned]
