@@ -22,7 +22,7 @@ from workbench.errors import Failure, UsageError
 from workbench.flows import plane_policies
 from workbench.flows.plane_attempts import operations
 from workbench.flows.plane_run import lesson, run_plane, together
-from workbench.flows.plane_tables import happened
+from workbench.flows.plane_tables import happened, moments
 from workbench.report.plane import write_report
 from workbench.report.plane_charts import replicas_over_time
 from workbench.runlog.table import RunLog, read
@@ -231,7 +231,9 @@ def test_operations_are_told_in_order_and_replicas_counted() -> None:
                                               "Shift", "Stop", "ReplicaUp"]
     assert found[5]["at_ns"] == 30
     assert found[5]["gone_ns"] == 50
-    assert happened(found)[1].endswith("start replica 3 on a: load")
+    assert happened(found)[1] == (10, "start replica 3 on a: load")
+    assert [at for at, _ in moments(found, 400)] == [10, 40]
+    assert sum(len(lines) for _, lines in moments(found, 400)) == len(found)
     replicas = [{}, {}, {"started": False}, {"started": False}]
     times, counts = replicas_over_time(
         {"control": {"replicas": replicas}, "runs": [{"operations": found, "stop_ns": 100}]}) or ((), ())

@@ -10,7 +10,7 @@ from workbench.cli.replications import profile_words, shown
 if TYPE_CHECKING:
     from workbench.flows.executor import Where
 
-SHOWN = 12  # lines of what happened to the fleet
+SHOWN = 20  # lines of what happened to the fleet
 
 
 def run_and_show(
@@ -44,7 +44,7 @@ def _text(found: Mapping[str, Any]) -> Any:
     seeds = found["seeds"]
     means = f"means over {len(seeds)} seeds; summary.json has 95 % intervals" if len(seeds) > 1 else f"seed {seeds[0]}"
     own = [f"policy {escape(text)}" for text in found["policies"]]
-    lines = happened(found["runs"][0]["operations"] or [])
+    lines = [f"{at_ns / 1e9:9.3f} s  {text}" for at_ns, text in happened(found["runs"][0]["operations"] or [])]
     more = [f"... and {len(lines) - SHOWN} more in summary.json"] if len(lines) > SHOWN else []
     last = [f"report: {escape(found['report'])}"] if "report" in found else []
     return Group(head, means, *own, *(_drawn(table) for table in tables(found)),

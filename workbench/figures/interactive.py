@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures.chart import COLOURS, GREY, Chart, Panel, Series, drawn
+from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn
 from workbench.figures.escape import label
 
 HEIGHT_PX = 400
@@ -25,8 +25,9 @@ def figure(chart: Chart) -> go.Figure:
     for column, panel in enumerate(chart.panels, start=1):
         _panel(fig, panel, column, seen)
         for at, text in chart.marks:
+            upright = -90 if len(text) > MARK_CHARS else 0
             fig.add_vline(x=at, line={"color": GREY, "dash": "dot", "width": 1.5}, row=1, col=column, annotation={
-                "text": label(text), "font": {"color": GREY, "size": 11}, "textangle": -90, "yanchor": "top",
+                "text": label(text), "font": {"color": GREY, "size": 11}, "textangle": upright, "yanchor": "top",
                 "xanchor": "right"}, annotation_position="top left")
     fig.update_layout(
         template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},

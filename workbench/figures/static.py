@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from workbench.figures.chart import COLOURS, GREY, Chart, Panel, Series, drawn
+from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn
 from workbench.figures.escape import mathless
 
 PANEL_IN = (4.2, 3.4)
@@ -70,8 +70,9 @@ def _panel(axes: Axes, chart: Chart, panel: Panel) -> None:
                       xytext=(0, 3), textcoords="offset points", fontsize=8)
     for at, text in chart.marks:
         axes.axvline(at, color=GREY, linestyle=":", linewidth=1.2)
-        axes.annotate(_short(text), (at, 1.0), xycoords=("data", "axes fraction"), color=GREY, rotation=90, va="top",
-                      ha="right", xytext=(-1, 0), textcoords="offset points", fontsize=7)
+        axes.annotate(_short(text), (at, 1.0), xycoords=("data", "axes fraction"), color=GREY, va="top", ha="right",
+                      rotation=90 if len(text) > MARK_CHARS else 0, xytext=(-1, 0), textcoords="offset points",
+                      fontsize=7)
     axes.set_xlabel(mathless(chart.x_axis))
     axes.set_ylabel(mathless(panel.y_axis))
     if panel.log_y:

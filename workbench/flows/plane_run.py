@@ -84,7 +84,8 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
         raise Failure("simulator bug: the outcomes do not add up to the requests")
     entries = None if result.journal is None else result.journal.entries
     found = summary(case, task.seed, log, result) | {
-        "journal": entries is not None, "operations": None if entries is None else operations(entries)}
+        "journal": entries is not None, "operations": None if entries is None else [
+            one for one in operations(entries) if one["at_ns"] <= result.stop_ns]}  # later nobody is there any more
     invoices = () if desk.billing is None else plane_books.close(desk.billing, result.stop_ns)
     if desk.billing is not None:
         found["balances_pusd"] = plane_books.balances(desk.billing)

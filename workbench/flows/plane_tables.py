@@ -47,27 +47,47 @@ def money(found: Mapping[str, Any]) -> Table:
         (name, _usd(one[f"{name}_usd"])) for name in ("revenue", "cost", "margin")), "")
 
 
-def happened(operations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line each: replicas that came and went, alarms, shifts of an alias."""
-    return [f"{one['at_ns'] / 1e9:9.3f} s  {_words(one)}" for one in operations]
+def happened(operations: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """(ns, words): replicas that came and went, alarms, shifts of an alias; what happened to several replicas at one
+    moment is one line."""
+    found: dict[tuple[int, str, str], list[int]] = {}
+    for one in operations:
+        before, after = _words(one)
+        found.setdefault((one["at_ns"], before, after), []).append(one.get("replica", 0))
+    return [(at_ns, f"{before}{_replicas(numbers) if after or before.endswith(' ') else ''}{after}")
+            for (at_ns, before, after), numbers in found.items()]
 
 
-def _words(one: Mapping[str, Any]) -> str:
-    kind = one["kind"]
-    if kind == "Start":
-        node = f" on {one['node']}" if one["node"] else ""
-        return f"start replica {one['replica']}{node}: {one['why']}"
-    if kind == "Stop":
-        return f"stop replica {one['replica']}: {one['why']}"
-    if kind == "ReplicaUp":
-        return f"replica {one['replica']} serves"
-    if kind == "ReplicaDown":
-        return f"replica {one['replica']} is down"
-    if kind == "Notice":
-        return f"replica {one['replica']} will be taken away at {one['gone_ns'] / 1e9:.3f} s"
-    if kind == "Alarm":
-        return f"{one['severity']}: {one['what']} {one['value']:,}, limit {one['limit']:,}"
-    return f"{one['alias']}: {one['act']} at {one['share_ppm'] / 1e4:g} %: {one['reason']}"
+def moments(operations: Sequence[Mapping[str, Any]], length_ns: int) -> list[tuple[int, list[tuple[int, str]]]]:
+    """(begin, what happened in it): what lies closer than a 20th of the run is one moment."""
+    found: list[tuple[int, list[tuple[int, str]]]] = []
+    for at_ns, text in happened(operations):
+        if not found or (at_ns - found[-1][0]) * 20 > length_ns:
+            found.append((at_ns, []))
+        found[-1][1].append((at_ns, text))
+    return found
+
+
+def _replicas(numbers: Sequence[int]) -> str:
+    return f"replica{'s'[:len(numbers) != 1]} {', '.join(map(str, numbers))}"
+
+
+def _words(one: Mapping[str, Any]) -> tuple[str, str]:
+    """What stands before the replica, if there is one, and what after it."""
+    match one["kind"]:
+        case "Start":
+            return "start ", f"{' on ' + one['node'] if one['node'] else ''}: {one['why']}"
+        case "Stop":
+            return "stop ", f": {one['why']}"
+        case "ReplicaUp":
+            return "up: ", ""
+        case "ReplicaDown":
+            return "down: ", ""
+        case "Notice":
+            return "", f" will be taken away at {one['gone_ns'] / 1e9:.3f} s"
+        case "Alarm":
+            return f"{one['severity']}: {one['what']} {one['value']:,}, limit {one['limit']:,}", ""
+    return f"{one['alias']}: {one['act']} at {one['share_ppm'] / 1e4:g} %: {one['reason']}", ""
 
 
 def _promise(slo: Mapping[str, Any] | None) -> str:

@@ -10,13 +10,13 @@ from workbench.figures import escape
 from workbench.figures.chart import Chart
 from workbench.figures.table import Table
 from workbench.files import read_json, write_text
-from workbench.flows.plane_tables import happened, tables
+from workbench.flows.plane_tables import moments, tables
 from workbench.report.plane_charts import charts
 from workbench.report.sheet import sheet
 from workbench.runlog.table import read
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
-ROWS = 40  # of what happened
+ROWS = 60  # of what happened
 INVOICES = 12
 
 
@@ -46,13 +46,14 @@ def _exactly(text: str) -> str:
 
 
 def _happened(found: Mapping[str, Any]) -> list[Table]:
-    lines = happened(found["runs"][0]["operations"] or [])
-    if not lines:
-        return []
-    rows = [tuple(line.split("  ", 1)) for line in (text.strip() for text in lines[:ROWS])]
-    more = f" The first {ROWS} of {len(lines)}; summary.json has all." if len(lines) > ROWS else ""
-    return [Table(("at", "what happened to fleet, models and alarms"), tuple((at, what) for at, what in rows),
-                  f"Simulated, seed {found['runs'][0]['seed']}.{more}")]
+    """Numbered as the figures are marked."""
+    seed = found["runs"][0]
+    rows = [(str(number), f"{at_ns / 1e9:.3f} s", text)
+            for number, (_, lines) in enumerate(moments(seed["operations"] or [], seed["stop_ns"]), start=1)
+            for at_ns, text in lines]
+    more = f" The first {ROWS} of {len(rows)}; summary.json has all." if len(rows) > ROWS else ""
+    return [Table(("mark", "at", "what happened to fleet, models and alarms"), tuple(rows[:ROWS]),
+                  f"Simulated, seed {seed['seed']}.{more}")] if rows else []
 
 
 def _invoices(folder: Path, seed: int) -> list[Table]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.figures.chart import COLOURS, Chart, Panel, Series
+from workbench.flows.plane_tables import moments
 from workbench.metrics import Slo, arrived, meets
 from workbench.runlog.table import RunLog
 from workbench.stats.quantiles import quantile
@@ -17,7 +18,6 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 BUCKETS = 60
 IN_A_ROW = 60  # requests a point: a p95 needs three beyond it
-MARKS = 24
 OTHERS = "others"
 
 
@@ -34,8 +34,10 @@ def charts(log: RunLog, found: Mapping[str, Any]) -> list[Chart]:
     log, seed = arrived(log), found["runs"][0]
     length_s = seed["stop_ns"] / 1e9
     width_s = _width(length_s / BUCKETS)
-    over = Over(np.arange(0.0, length_s + width_s, width_s), _marks(seed["operations"] or [], width_s),
-                f"seed {seed['seed']}")
+    marks = [(at_ns / 1e9, str(number)) for number, (at_ns, _) in
+             enumerate(moments(seed["operations"] or [], seed["stop_ns"]), start=1)]
+    over = Over(np.arange(0.0, length_s + width_s, width_s), tuple(marks),
+                f"seed {seed['seed']}" + ("; marks as numbered in the table of what happened" if marks else ""))
     return [_traffic(log, over), _latency(log, found, over), _fleet(log, found, over)]
 
 
@@ -160,24 +162,3 @@ def _width(least_s: float) -> float:
     least = max(least_s, 1e-3)
     power = 10.0 ** np.floor(np.log10(least))
     return float(next(power * digit for digit in (1, 2, 5, 10) if power * digit >= least * 0.999))
-
-
-def _marks(operations: Sequence[Mapping[str, Any]], width_s: float) -> tuple[tuple[float, str], ...]:
-    """Failures, alarms, scalings and shifts; of those of one step and one kind how many there were."""
-    grouped: dict[tuple[int, str], tuple[float, int]] = {}
-    for one in operations:
-        text = _mark(one)
-        if text:
-            step = int(one["at_ns"] / 1e9 // width_s), text
-            first, n = grouped.get(step, (one["at_ns"] / 1e9, 0))
-            grouped[step] = first, n + 1
-    found = [(at_s, text if n == 1 else f"{n} x {text}") for (_, text), (at_s, n) in grouped.items()]
-    return tuple(found[:MARKS])
-
-
-def _mark(one: Mapping[str, Any]) -> str:
-    if one["kind"] == "Alarm":
-        return f"{one['severity']}: {one['what']}"
-    if one["kind"] == "Shift":
-        return f"{one['alias']}: {one['act']}"
-    return {"ReplicaDown": "replica down", "Notice": "notice", "Start": "start", "Stop": "stop"}.get(one["kind"], "")
