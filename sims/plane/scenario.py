@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,6 +146,10 @@ class PlaneCase:
     rules: EngineRules
     base: Path
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To a worker the profile goes as JSON: in memory it carries what it has precomputed."""
+        return _rebuilt, (self.text, self.scenario, self.profile.to_json(), self.rules, self.base)
+
     @staticmethod
     def load(path: Path) -> "PlaneCase":
         """Every error before any work. Raises UsageError."""
@@ -192,3 +196,12 @@ def _nodes(facts: Mapping[str, Any], custom: Custom | None) -> dict[int, str]:
     """Where the plane sees each replica at first."""
     operations = plane_of(facts, custom).desk.operations
     return {} if operations is None or operations.cluster is None else dict(operations.cluster.nodes)
+
+
+def _rebuilt(text: str, scenario: PlaneScenario, profile: str, rules: EngineRules, base: Path) -> PlaneCase:
+    return PlaneCase(text, scenario, _parsed(profile), rules, base)
+
+
+@lru_cache(maxsize=4)
+def _parsed(profile: str) -> Profile:
+    return profiles.from_json(profile)

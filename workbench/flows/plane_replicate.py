@@ -2,22 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sims.plane.run import PlaneResult
-from sims.plane.scenario import PlaneCase, PlaneScenario
-from sims.rules import EngineRules
+from sims.plane.scenario import PlaneCase
 from workbench.errors import Failure
 from workbench.flows.fairness import Fairness, fairness
 from workbench.flows.plane_policies import Chosen, classes
 from workbench.flows.replicate import EVERY_TIER, flat
 from workbench.metrics import METRICS, Metric, arrived, summarise
-from workbench.profile import profile as profiles
-from workbench.profile.profile import Profile
 from workbench.runlog.table import RunLog
 
 PUSD = 1e-12
@@ -44,21 +39,6 @@ class PlaneTask:
     seed: int
     chosen: tuple[Chosen, ...] = ()
     weights: Mapping[str, int] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """To a worker the profile goes as JSON: in memory it carries what it has precomputed."""
-        case = self.case
-        of_case = case.text, case.scenario, case.profile.to_json(), case.rules, case.base
-        return _rebuilt, (*of_case, self.seed, self.chosen, self.weights)
-
-
-def _rebuilt(text: str, scenario: PlaneScenario, profile: str, rules: EngineRules, base: Path, *rest: Any) -> PlaneTask:
-    return PlaneTask(PlaneCase(text, scenario, _parsed(profile), rules, base), *rest)
-
-
-@lru_cache(maxsize=4)
-def _parsed(profile: str) -> Profile:
-    return profiles.from_json(profile)
 
 
 @dataclass(frozen=True, slots=True)
