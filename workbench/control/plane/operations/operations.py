@@ -24,6 +24,7 @@ class Operations:
         self.desk, self.members, self.cluster = desk, members or Members(desk), cluster
         self.scalers, self.rollout, self.alarms = dict(scalers or {}), rollout, alarms
         self._owed: list[tuple[str, str]] = []  # (pool, why): a replica to start as soon as there is a spare one
+        self._due_ns = self._next_ns()
 
     def arrived(self, state: Inside) -> None:
         """It came in, whatever becomes of it."""
@@ -61,6 +62,7 @@ class Operations:
         """Of a node that nobody asked about nothing follows."""
         if self.cluster is not None:
             self.cluster.heartbeat(now_ns, node)
+            self._due_ns = self._next_ns()
 
     def notice(self, now_ns: int, event: Notice) -> None:
         """Nobody new goes there; another replica starts, at the latest the same one, from `at_ns` on. What is on it
@@ -74,14 +76,12 @@ class Operations:
 
     def after(self, now_ns: int) -> None:
         """All that the event brought is decided: who drained stops, who is owed starts."""
-        if self.members.draining:
+        if self.members.draining or self._owed:
             self.members.stop_drained(now_ns)
-        if self._owed:
             self._start_owed(now_ns)
+            self._due_ns = self._next_ns()
         for scaler in self.scalers.values():
             scaler.passed(now_ns)
-        if self.rollout is not None:
-            self.rollout.on_time(now_ns)  # one that begins at 0 was never due
 
     def _start_owed(self, now_ns: int) -> None:
         members, owed, self._owed = self.members, self._owed, []
@@ -103,8 +103,13 @@ class Operations:
             self.rollout.on_time(now_ns)
         if self.alarms is not None:
             self.alarms.on_time(now_ns)
+        self._due_ns = self._next_ns()
 
     def due_ns(self) -> int | None:
+        """Kept, not computed: the plane asks after every event."""
+        return self._due_ns
+
+    def _next_ns(self) -> int | None:
         due = [scaler.ticks.next_ns for scaler in self.scalers.values()]
         if self.cluster is not None and (at_ns := self.cluster.due_ns()) is not None:
             due.append(at_ns)
