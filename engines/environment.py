@@ -21,8 +21,11 @@ TELEMETRY_OFF = {
 }
 
 
-def child_environment() -> dict[str, str]:
-    """The whole environment of an engine: the few variables above, telemetry off, our own packages importable."""
+def child_environment(*, ours: bool = True) -> dict[str, str]:
+    """The whole environment of an engine: the few variables above, telemetry off.
+
+    `ours`: with our own packages importable; never for an environment of its own, whose versions are others.
+    """
     passed = {name: os.environ[name] for name in PASSED if name in os.environ}
-    packages = str(Path(__file__).resolve().parent.parent)
-    return {**passed, **TELEMETRY_OFF, "PYTHONPATH": packages, "PYTHONUNBUFFERED": "1"}
+    packages = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)} if ours else {}
+    return {**passed, **TELEMETRY_OFF, **packages, "PYTHONUNBUFFERED": "1"}

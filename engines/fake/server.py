@@ -8,9 +8,9 @@ from typing import Any
 from engines.contract import announce, read_config
 from engines.fake.api import FakeApi
 from engines.fake.driver import Driver
-from engines.fake.http import Connection
 from engines.fake.options import FakeOptions
 from engines.fake.times import build
+from engines.http import Connection
 from workbench.errors import WorkbenchError
 
 

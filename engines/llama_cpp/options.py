@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from engines.common import Speculative
 from workbench.config import Settings
 
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -27,6 +28,9 @@ class LlamaCppOptions(Settings):
     http_threads: int = Field(
         256, ge=4, le=4096, description="answers sent at once; each stream keeps one, beyond them nobody is heard",
     )
+    prefix_caching: bool = Field(False, description="a slot keeps its last prompt's KV for one that begins so")
+    gpu_layers: int | None = Field(None, ge=0, description="layers on the GPU; the wheel has none")
+    speculative: Speculative | None = Field(None, description="n-gram or draft model")
     port: int = Field(0, ge=0, le=65535, description="0: any free one")
 
     @model_validator(mode="after")

@@ -45,7 +45,25 @@ def params(config: dict[str, Any]) -> Any:
     given.fit_params = False
     given.cache_ram_mib, given.cache_idle_slots = 0, False
     given.slot_prompt_similarity = options.slot_similarity_frac
+    if options.gpu_layers is not None:
+        given.n_gpu_layers = options.gpu_layers
+    if options.speculative is not None:
+        _guess(x, given.speculative, options)
     return given
+
+
+def _guess(x: Any, speculative: Any, options: LlamaCppOptions) -> None:
+    """A draft model, or an n-gram of two tokens found in what was said."""
+    asked, kinds = options.speculative, x.common_speculative_type
+    assert asked is not None
+    if asked.model is not None:
+        speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        speculative.draft.mparams.path = str(asked.model.resolve())
+        speculative.draft.n_max = asked.tokens
+        speculative.draft.cpuparams.n_threads = speculative.draft.cpuparams_batch.n_threads = options.threads
+        return
+    speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+    speculative.ngram_simple.size_n, speculative.ngram_simple.size_m = 2, asked.tokens
 
 
 def hush() -> None:

@@ -1,31 +1,49 @@
 """Meeting an endpoint: does it answer, what does it serve, and what does it tell about itself."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from engines.launch import facts_of
 from engines.openai.options import OpenAiOptions
 from engines.record import Engine
 from engines.running import HTTP_TIMEOUT_S, Fact, Running
-from workbench.config import Settings
+from workbench.config import validate
 from workbench.errors import Failure, UsageError
 
 MODELS = "/v1/models"
 UNTOLD = ("slots", "n_batch", "n_ubatch", "kv_type", "kv_unified", "threads")  # no standard way to ask
 
 
-def connect(record: Engine, settings: Settings) -> Running:
-    """A Running for an endpoint that answers /v1/models; Failure in one line for one that does not."""
+def meet(record: Engine, asked: Mapping[str, Any], neutral: Mapping[str, Any]) -> Running:
+    """A Running for an endpoint that answers /v1/models; Failure in one line for one that does not.
+
+    For an engine with options of its own, what else was asked is recorded beside what the endpoint tells.
+    """
+    where, plain = f"options of {record.name}", issubclass(record.options, OpenAiOptions)
+    kind = record.options if plain else OpenAiOptions
+    ours = {key: value for key, value in asked.items() if plain or key in OpenAiOptions.model_fields}
+    settings = validate(kind, ours, where)
     assert isinstance(settings, OpenAiOptions)
+    others = {key: value for key, value in asked.items() if key not in ours}
+    given = validate(record.options, others, where).model_dump(include=set(others)) if others else {}
+    return connect(record, settings, given | dict(neutral))
+
+
+def connect(record: Engine, settings: OpenAiOptions, asked: Mapping[str, Any] | None = None) -> Running:
     key = settings.key()
     served = _models(settings.url, key)
     chosen = _choose(served, settings.model)
     running = Running(record.name, settings.url, str(chosen["id"]), None, record, api_key=key)
     context = _context(chosen)
+    told = facts_of(asked or {}, record, running)
     running.facts = {
         "model": Fact(settings.model, chosen["id"], MODELS),
         "ctx_per_slot_tok": Fact(None, context, MODELS if context is not None else None),
         "served_by": Fact(None, chosen.get("owned_by"), MODELS if chosen.get("owned_by") else None),
-        **{name: Fact(None, None, None) for name in UNTOLD},
+        **{name: Fact(None, None, None) for name in UNTOLD}, **told,
     }
+    version = told.get("version")
+    running.version = str(version.seen) if version is not None and version.seen is not None else None
     return running
 
 

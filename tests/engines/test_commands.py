@@ -32,7 +32,7 @@ def test_engines_lists_every_engine(words: list[str]) -> None:
     assert found["llama.cpp"]["installed"]
     assert found["llama.cpp"]["launches"]
     assert not found["vllm"]["installed"]
-    assert "pip install vllm" in found["vllm"]["get"]
+    assert found["vllm"]["get"] == "workbench engines install vllm"
     assert all(item["get"] for item in found.values() if not item["installed"])
 
 
@@ -40,7 +40,7 @@ def test_engines_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     text = _run(engines_group)
     assert "llama.cpp" in text
-    assert "pip install 'inference-workbench[hf]'" in text  # the brackets are no markup
+    assert "workbench engines install sglang" in text
 
 
 def test_show_names_every_option() -> None:

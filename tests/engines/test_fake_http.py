@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.fake import http
+from engines import http
 from engines.fake.api import FakeApi
 from engines.fake.driver import Driver
-from engines.fake.http import Connection
 from engines.fake.times import PlainCost
+from engines.http import Connection
 from sims.replica import Replica
 from sims.rules import LlamaCppRules
 

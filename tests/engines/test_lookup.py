@@ -15,7 +15,10 @@ def test_every_record_is_whole(name: str) -> None:
     assert record.name == name
     assert record.get
     assert record.title
-    assert record.needs_model is (bool(record.formats))
+    assert record.needs_model is (bool(record.formats) and record.launches)
+    assert record.tested
+    assert record.launches is (record.place != "endpoint")
+    assert (record.environment is None) is (record.place != "own environment")
 
 
 def test_a_typo_gets_a_suggestion() -> None:
@@ -25,8 +28,9 @@ def test_a_typo_gets_a_suggestion() -> None:
         engines.find("zzz")
 
 
-def test_what_is_not_launched_here_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(engines.EngineNotAvailable, match="comes as endpoint: start it yourself and use"):
+def test_what_is_not_installed_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_ENGINES", str(tmp_path))
+    with pytest.raises(engines.EngineNotAvailable, match="workbench engines install vllm; one that runs elsewhere"):
         engines.launch("vllm", None, {}, log_dir=tmp_path)
 
 

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from engines import NAMES, Engine, find
+from engines import NAMES, Engine, find, from_command_line
+from engines.common import COMMON, Refuses, Takes
 from workbench.config import Settings
 
 WHERE = {
     "base": "installed with the workbench",
     "extra": "an extra of the workbench",
-    "own environment": "needs an environment of its own, drive it by engine openai",
-    "endpoint": "anything that runs already",
+    "own environment": "lives in an environment of its own",
+    "endpoint": "runs already, elsewhere",
 }
 
 
@@ -23,19 +24,35 @@ def describe(engine: Engine) -> dict[str, Any]:
     here = version is not None or engine.place == "endpoint"
     return {
         "name": engine.name, "title": engine.title, "installed": here, "version": version,
-        "launches": engine.argv is not None, "missing": "" if here else (engine.distribution or engine.name),
+        "launches": engine.launches, "missing": "" if here else (engine.distribution or engine.name),
         "get": "" if here else engine.get,
     }
 
 
 def show_engine(name: str) -> dict[str, Any]:
-    """All that is known of one engine, options with their defaults included. Raises UsageError."""
-    engine = find(name)
+    """All that is known of one engine, options with their defaults included. Raises UsageError.
+
+    `name` may be a FILE.py:NAME, for it comes from a command line.
+    """
+    engine = from_command_line(name)
     return {
         **describe(engine), "get": engine.get, "place": engine.place, "place_means": WHERE[engine.place],
         "formats": list(engine.formats), "quantisations": list(engine.quants),
-        "metrics": dict(engine.metrics), "note": engine.note, "options": options_of(engine.options),
+        "metrics": dict(engine.metrics), "note": engine.note, "tested": engine.tested,
+        "options": options_of(engine.options), "common": common_of(engine), "source": engine.source,
     }
+
+
+def common_of(engine: Engine) -> list[dict[str, Any]]:
+    """What the engine answers to the options that every engine is asked by one name."""
+    told = []
+    for name, meaning in COMMON.items():
+        answer = engine.common.get(name)
+        told.append({
+            "name": name, "meaning": meaning, "own": answer.own if isinstance(answer, Takes) else None,
+            "refused": answer.why if isinstance(answer, Refuses) else None,
+        })
+    return told
 
 
 def options_of(kind: type[Settings]) -> list[dict[str, Any]]:
