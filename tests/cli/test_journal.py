@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from workbench import paths
@@ -124,6 +125,25 @@ def test_who_waited_is_told_how_many_went_meanwhile(crowded: Path) -> None:
     assert f"; meanwhile {others} others were released (" in text
     assert "waits in line 'shared' with " in text
     assert "where 0 others are" in text
+
+
+def test_a_hedge_is_called_one_and_both_attempts_are_rows(tmp_path: Path) -> None:
+    from workbench.flows.plane_run import run_plane
+
+    hedging = "[control.hedging]\nquantile_ppm = 500_000\nshare_ppm = 500_000\nleast_seen = 5"
+    text = CROWDED.replace("window = 1", hedging).replace("[fleet]", "[fleet]\nreplicas = 2")
+    (tmp_path / "s.toml").write_text(text)
+    found = run_plane(tmp_path / "s.toml", text, tmp_path / "out", seed=1)
+    journal = journals.load(tmp_path / "out")
+    hedged = [one.request_id for entry in journal.entries for one in entry.decisions
+              if isinstance(one, Release) and one.attempt == 2]
+    assert len(hedged) == found["tally"]["hedges"] > 0
+    story = explain(journal, hedged[0], {})
+    assert any(" beside attempt 1: a hedge" in step.text for step in story.steps)
+    assert story.end == "ok"
+    rows = pq.read_table(tmp_path / "out/seed-1.attempts.parquet").to_pylist()
+    both = [row["outcome"] for row in rows if row["request_id"] == hedged[0]]
+    assert sorted(both) == ["cancelled", "ok"]
 
 
 def test_a_refusal_comes_with_its_remedy(crowded: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from sims.plane.failures import Failure as Breaks
 from sims.plane.scenario import PlaneCase
 from workbench import paths
 from workbench.config import read_text
@@ -20,7 +21,7 @@ from workbench.control.plane.events import Alarm, Arrived, Notice, ReplicaDown, 
 from workbench.control.plane.journal import Entry
 from workbench.errors import Failure, UsageError
 from workbench.flows import plane_policies
-from workbench.flows.plane_attempts import operations
+from workbench.flows.plane_attempts import broken, operations
 from workbench.flows.plane_run import lesson, run_plane, together
 from workbench.flows.plane_tables import happened, moments
 from workbench.report.plane import write_report
@@ -240,6 +241,14 @@ def test_operations_are_told_in_order_and_replicas_counted() -> None:
     assert list(zip([round(time * 1e9) for time in times], counts, strict=True)) == [
         (0, 2), (10, 3), (20, 2), (40, 1), (60, 2), (100, 2)]
     assert all(a <= b for a, b in pairwise(times))
+
+
+def test_what_breaks_is_told_until_the_run_ends() -> None:
+    found = broken([Breaks(5, "n2", 20, "node"), Breaks(7, 1), Breaks(9, "n1", 100, "partition"),
+                    Breaks(50, 2, None, "spot", 3)], 40)
+    assert [(one["at_ns"], one["what"]) for one in found] == [
+        (5, "node n2 dies"), (25, "node n2 is there again"), (7, "replica 1 dies"), (9, "node n1 cannot be reached")]
+    assert happened(found)[0] == (5, "failure: node n2 dies")
 
 
 def test_the_lesson_is_the_first_comment() -> None:

@@ -165,6 +165,8 @@ class _Teller:
         if isinstance(one, Release):
             beside = self.out[one.replica]
             others = sum(self.meanwhile.values())
+            hedged = [str(attempt) for name, attempt in self.at if name == one.request_id]
+            text += f" beside attempt {', '.join(hedged)}: a hedge" if hedged else ""
             text += f", where {beside} others are"
             if self.place in ("queued", "held"):
                 by = ", ".join(f"{name} {n}" for name, n in self.meanwhile.most_common(6))

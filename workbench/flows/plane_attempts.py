@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sims.plane.failures import Failure
 from workbench.control.plane.events import (
     Alarm,
     Cancel,
@@ -20,6 +21,8 @@ from workbench.control.plane.events import (
 )
 from workbench.control.plane.journal import Entry
 
+WORDS = {"replica": ("dies", "can serve again"), "node": ("dies", "is there again"),
+         "partition": ("cannot be reached", "can be reached again"), "spot": ("is given notice", "can be had again")}
 SCHEMA = pa.schema([
     ("request_id", pa.string()), ("attempt", pa.int64()), ("replica", pa.int64()), ("model", pa.string()),
     ("release_ns", pa.int64()), ("first_token_ns", pa.int64()), ("end_ns", pa.int64()), ("outcome", pa.string()),
@@ -48,6 +51,18 @@ def attempts(entries: Sequence[Entry]) -> pa.Table:
             elif isinstance(one, Cancel):
                 rows[one.request_id, one.attempt] |= {"end_ns": now_ns, "outcome": "cancelled", "error": one.why}
     return pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
+
+
+def broken(failures: Sequence[Failure], stop_ns: int) -> list[dict[str, Any]]:
+    """What the scenario breaks, and when it is whole again, as `operations` has it: the plane learns of it later."""
+    found: list[dict[str, Any]] = []
+    for one in failures:
+        what = f"{'replica' if isinstance(one.target, int) else 'node'} {one.target}"
+        begins, ends = WORDS[one.kind]
+        found.append({"at_ns": one.at_ns, "kind": "Failure", "what": f"{what} {begins}"})
+        if one.end_ns is not None:
+            found.append({"at_ns": one.end_ns, "kind": "Failure", "what": f"{what} {ends}"})
+    return [one for one in found if one["at_ns"] <= stop_ns]
 
 
 def operations(entries: Sequence[Entry]) -> list[dict[str, Any]]:

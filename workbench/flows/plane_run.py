@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from sims.plane.run import PlaneResult
 from sims.plane.scenario import PlaneCase
 from workbench import paths
+from workbench.control.plane.journal import Entry
 from workbench.errors import Failure
 from workbench.files import atomic, write_json, write_text
 from workbench.flows import plane_books, plane_policies
 from workbench.flows.executor import OnDone, Where, run
-from workbench.flows.plane_attempts import attempts, operations
+from workbench.flows.plane_attempts import attempts, broken, operations
 from workbench.flows.plane_policies import Chosen
 from workbench.flows.plane_summary import sla, summary, tiered, warnings
 from workbench.profile import profile as profiles
@@ -84,8 +86,7 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
         raise Failure("simulator bug: the outcomes do not add up to the requests")
     entries = None if result.journal is None else result.journal.entries
     found = summary(case, task.seed, log, result) | {
-        "journal": entries is not None, "operations": None if entries is None else [
-            one for one in operations(entries) if one["at_ns"] <= result.stop_ns]}  # later nobody is there any more
+        "journal": entries is not None, "operations": None if entries is None else _operations(case, result, entries)}
     invoices = () if desk.billing is None else plane_books.close(desk.billing, result.stop_ns)
     if desk.billing is not None:
         found["balances_pusd"] = plane_books.balances(desk.billing)
@@ -94,6 +95,13 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
         None if entries is None else attempts(entries),
         None if desk.billing is None else plane_books.ledger_table(desk.billing.ledger),
         [plane_books.as_json(one) for one in invoices], plane_books.as_text(invoices), found)
+
+
+def _operations(case: PlaneCase, result: PlaneResult, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """In order, failures first; what comes after the last request's end concerns nobody."""
+    failures = [one.as_failure() for one in case.scenario.failures]
+    found = broken(failures, result.stop_ns) + operations(entries)
+    return sorted((one for one in found if one["at_ns"] <= result.stop_ns), key=lambda one: one["at_ns"])
 
 
 def _write(item: PlaneSeed, folder: Path, stem: str) -> None:

@@ -85,6 +85,8 @@ def _words(one: Mapping[str, Any]) -> tuple[str, str]:
             return "down: ", ""
         case "Notice":
             return "", f" will be taken away at {one['gone_ns'] / 1e9:.3f} s"
+        case "Failure":
+            return f"failure: {one['what']}", ""
         case "Alarm":
             return f"{one['severity']}: {one['what']} {one['value']:,}, limit {one['limit']:,}", ""
     return f"{one['alias']}: {one['act']} at {one['share_ppm'] / 1e4:g} %: {one['reason']}", ""
