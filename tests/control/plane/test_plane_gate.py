@@ -168,3 +168,16 @@ def test_an_order_that_cannot_pass_over_holds_up_the_rest_and_still_keeps_the_bo
     assert plane.on(1, Left("a", 1)) == (Finish("a", "ok", "", 1), Release("b", 1, 1, "n"), Release("c", 1, 2, "n"))
     plane.check()
     assert plane.on(2, ReplicaUp(0)) == ()
+
+
+def test_a_place_for_others_is_not_kept_by_who_waits_for_memory() -> None:
+    plane = plane_of({"window": 1, "replicas": [{"models": ["m"]}, {"models": ["n"]}, {"models": ["n"]}],
+                      "allocator": {"capacity": 100}})
+    plane.on(0, Arrived("n1", model="n", prompt_tok=60))
+    assert plane.on(1, Arrived("m1", model="m", prompt_tok=60)) == (), "no memory: nobody goes before it"
+    assert plane.on(1, Arrived("n2", model="n", prompt_tok=10)) == ()
+    plane.on(2, ReplicaDown(0))
+    assert plane.on(3, Arrived("n3", model="n", prompt_tok=10)) == (), "the place is taken by n2"
+    assert plane.desk.inside["m1"].place == "queued", "it waits for its model's replica, and no more for memory"
+    assert plane.desk.inside["n2"].out == {1: 2}
+    plane.check()

@@ -60,20 +60,20 @@ def _known(desk: Desk, now_ns: int, event: Arrived) -> tuple[Inside, str, tuple[
                 refusal = 400, f"{prompt_tok + most_tok} tokens exceed the context of {model}, {version.context_tok}"
         except UnknownModel as error:
             refusal = 404, str(error)
-    item = Waiting(name, tenant, tier, user, model, prompt_tok, estimated_tok, now_ns, deadline_ns, priority,
-                   desk.sequence, prefix_ids, session)
     pool = ""
     if refusal is None:
         if desk.tenants is None:
             pool = next(iter(desk.lines))
         else:
             try:
-                item = desk.tenants.stamped(item)
+                tier, priority, deadline_ns = desk.tenants.stamp(tenant, now_ns, priority, deadline_ns)
                 pool = desk.tenants.pool(tenant)
             except ValueError as error:
                 refusal = 403, str(error)
         if refusal is None and (pool not in desk.lines or not desk.fleet.serves(pool, model)):
             refusal = 404, f"no replica of pool {pool!r} serves {model!r}"
+    item = Waiting(name, tenant, tier, user, model, prompt_tok, estimated_tok, now_ns, deadline_ns, priority,
+                   desk.sequence, prefix_ids, session)
     return Inside(item, pool, most_tok), revision, refusal
 
 
@@ -84,8 +84,10 @@ def _within_limits(desk: Desk, now_ns: int, state: Inside) -> bool:
         limits = limits.of(item.tenant)
     if limits is None:
         return True
-    every = {"tenant": item.tenant, "user": f"{item.tenant}/{item.user}", "model": item.model}
-    keys = {level.key_name: every[level.key_name] for level in limits.levels}
+    keys = dict[str, str]()
+    for level in limits.levels:
+        by = level.key_name
+        keys[by] = item.tenant if by == "tenant" else item.model if by == "model" else f"{item.tenant}/{item.user}"
     held = limits.reserve(now_ns, keys, item.prompt_tok + state.most_tok)
     if isinstance(held, Verdict):
         refuse(desk, now_ns, state, "rejected", 429, f"limit: {held.level or limits.levels[0].name}",

@@ -18,7 +18,7 @@ class Line:
         self.held: Inside | None = None
 
     def __len__(self) -> int:
-        return len(self.queue) + (self.held is not None)
+        return len(self.queue) + 1 if self.held is not None else len(self.queue)
 
 
 class Alarms:

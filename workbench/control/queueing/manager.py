@@ -135,6 +135,8 @@ class QueueManager:
     def expire(self, now_ns: int) -> tuple[Dropped, ...]:
         """Drops whoever can no longer be in time."""
         self._tick(now_ns)
+        if self._deadlines.empty:
+            return ()
         dropped: list[Dropped] = []
         while (last_ns := self._deadlines.least()) is not None and now_ns > last_ns:
             item = self._deadlines.first()
@@ -145,7 +147,7 @@ class QueueManager:
 
     def due_ns(self) -> int | None:
         """When expire has something to do, if nothing happens before."""
-        last_ns = self._deadlines.least()
+        last_ns = None if self._deadlines.empty else self._deadlines.least()
         return None if last_ns is None else last_ns + 1
 
     def charge(self, now_ns: int, request_id: str, prompt_tok: int, output_tok: int, done: bool = True) -> None:

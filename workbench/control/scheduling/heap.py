@@ -27,6 +27,11 @@ class LazyHeap:
             self._heap = sorted(living.values())
             self._sweep_at = SPARE + 2 * len(self._heap)
 
+    @property
+    def empty(self) -> bool:
+        """Nobody was added who may still be there."""
+        return not self._heap
+
     def first(self) -> Waiting | None:
         heap, alive = self._heap, self._alive
         while heap:

@@ -84,12 +84,13 @@ class Waitlist(ABC):
         self._now_ns = now_ns
 
     def _forget(self, item: Waiting) -> None:
+        tenant, of = item.tenant, self._of
         del self._items[item.request_id]
-        left = self._of[item.tenant] - 1
+        left = of[tenant] - 1
         if left:
-            self._of[item.tenant] = left
+            of[tenant] = left
         else:
-            del self._of[item.tenant]
+            del of[tenant]
 
     def _line(self, key: Callable[[Waiting], int]) -> Line:
         return LazyHeap(self._items, key) if self._lane is None else Laned(self._items, key, self._lane)
