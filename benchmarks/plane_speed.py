@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from workbench.control.plane.build import plane_of
-from workbench.control.plane.events import Arrived, Event, FirstToken, Left, Release, Time, Wake
+from workbench.control.plane.events import Arrived, Cancel, Event, FirstToken, Left, Release, Time, Wake
 from workbench.runlog.provenance import Machine
 
 SECOND = 10**9
@@ -39,6 +39,13 @@ FACTS: dict[str, Any] = {
     "breaker": {"failures": 50, "window": 64}, "retries": {}, "allocator": {"capacity": 10**7},
     "billing": {"prices": [{"model": "*", "kind": kind, "flat": 150_000} for kind in ("input", "output")]},
     "sla": {"window_ns": 60 * SECOND},
+}
+# second attempts, ejection, and a bound on every tenant, so that who cannot go is passed over
+RACES: dict[str, Any] = {
+    **FACTS, "hedging": {}, "ejection": {},
+    "tenants": {**FACTS["tenants"], "tiers": {
+        name: {**tier, "concurrent": 200, "flags": {"hedging": True}}
+        for name, tier in FACTS["tenants"]["tiers"].items()}},
 }
 
 
@@ -66,6 +73,8 @@ def record(requests: int, facts: dict[str, Any]) -> list[tuple[int, Event]]:
         for one in plane.on(now_ns, event):
             if isinstance(one, Release):
                 out.append((one.request_id, one.attempt))
+            elif isinstance(one, Cancel):
+                out.remove((one.request_id, one.attempt))
             elif isinstance(one, Wake):
                 heappush(wakes, one.at_ns)
 
@@ -90,7 +99,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     plain = {"replicas": 16, "window": 16}
-    found = {name: round(events / spent) for name, facts in (("everything on", FACTS), ("queue and router", plain))
+    kinds = (("everything on", FACTS), ("and second attempts", RACES), ("queue and router", plain))
+    found = {name: round(events / spent) for name, facts in kinds
              for events, spent in [measure(given.requests, facts)]}
     if given.json:
         json.dump({"events_per_cpu_s": found, "machine": asdict(Machine.here())}, sys.stdout)
