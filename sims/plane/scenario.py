@@ -182,7 +182,7 @@ class PlaneCase:
             schedule, self.profile, self.rules, facts, custom=custom, clients=clients,
             arrival=arrivals(schedule, scenario.clients, facts, seed, clients),
             failures=[one.as_failure() for one in scenario.failures], seed=seed,
-            report_ns=_ns(scenario.report_s), heartbeat_ns=_ns(scenario.heartbeat_s), nodes=_nodes(facts, custom),
+            report_ns=_ns(scenario.report_s), heartbeat_ns=_ns(scenario.heartbeat_s),
             start_ns=partial(scenario.cold_start_ns, seed),
             horizon_ns=_ns(scenario.horizon_s),
             price_usd_per_hour=scenario.fleet.price_usd_per_hour, provenance={"config_text": self.text}, **more)
@@ -190,12 +190,6 @@ class PlaneCase:
 
 def _ns(seconds: float | None) -> int | None:
     return None if seconds is None else ns(seconds)
-
-
-def _nodes(facts: Mapping[str, Any], custom: Custom | None) -> dict[int, str]:
-    """Where the plane sees each replica at first."""
-    operations = plane_of(facts, custom).desk.operations
-    return {} if operations is None or operations.cluster is None else dict(operations.cluster.nodes)
 
 
 def _rebuilt(text: str, scenario: PlaneScenario, profile: str, rules: EngineRules, base: Path) -> PlaneCase:

@@ -7,6 +7,7 @@ from shipped import as_shipped, changed, content, outcomes, play, rows, text_of,
 
 from sims.plane.run import PlaneResult
 from workbench.control.plane.events import Alarm, Charge, Release, Shift, Stop
+from workbench.errors import UsageError
 
 T = TypeVar("T")
 SECOND = 10**9
@@ -84,6 +85,16 @@ def test_price_change_each_request_costs_what_holds_when_it_ends() -> None:
     assert len(both) == 4, "old and new, cached and not"
     assert by_hand == -found.plane.desk.billing.ledger.group("revenue")
     assert by_hand == sum(one.price_pusd for _, one in said(found, Charge))
+    late = changed("price_change", ("until_ns = 30_000_000_000", "until_ns = 30_000_000_001"))
+    with pytest.raises(UsageError, match="overlap"):
+        play(late)
+    again = play(text_of("price_change"))  # closing the books changes them
+    assert again.plane.desk.billing is not None
+    invoices = {one.tenant: one for one in again.plane.desk.billing.on_time(60 * SECOND)}
+    lines = [(line.tok, line.pusd) for line in invoices["acme"].lines if "output" in line.text]
+    assert [pusd // tok for tok, pusd in lines] == [600_000, 1_200_000]
+    assert sum(tok for tok, _ in lines) == sum(row["output_tok"] for row in rows(again, "acme"))
+    assert invoices["blue"].total_cents == 10
 
 
 def test_cost_overrun_only_a_budget_limits_a_bill() -> None:

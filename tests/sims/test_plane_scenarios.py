@@ -6,11 +6,37 @@ from typing import Any
 import pytest
 from shipped import NAMES, case_of, rows, text_of
 
+from sims.plane import run as plane_run
+from sims.plane.driver import PlaneDriver
 from sims.plane.run import PlaneResult
 from workbench.control.plane.events import Answer, Charge, Finish, Left, Reject, Release
 from workbench.control.plane.journal import PlaneJournal, first_difference
 
 ENDS = (Reject, Answer, Finish)
+
+
+class Watching(PlaneDriver):
+    """The driver itself, which after every event also counts the KV blocks of every replica."""
+
+    counted = most = 0
+
+    def tell(self, event: Any) -> None:
+        super().tell(event)
+        for station in self.stations:
+            batcher: Any = station.replica.batcher  # type: ignore[attr-defined]
+            kv, jobs = batcher.kv, [*batcher._running, *batcher._leaving]
+            shared = {id(block) for job in jobs for block in job.shared}
+            held = len(shared) + sum(job.blocks - len(job.shared) for job in jobs)
+            assert kv.capacity - kv.free == held <= kv.capacity
+            Watching.counted += 1
+            Watching.most = max(Watching.most, held)
+
+    def run(self, horizon_ns: int | None = None) -> int:
+        stop_ns = super().run(horizon_ns)
+        for station in self.stations:
+            if not self._live:
+                assert station.replica.batcher.kv.free == station.replica.batcher.kv.capacity  # type: ignore[attr-defined]
+        return stop_ns
 SIZE = 120  # requests in the fast tests; the slow ones play all
 BY_TOKEN: dict[str, Any] = {"billing": {"prices": [
     {"model": "*", "kind": kind, "flat": 1} for kind in ("input", "output")]}}  # a pico-USD for each token
@@ -64,9 +90,14 @@ def check_tokens(found: PlaneResult) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_lost_and_the_same_happens_again(name: str) -> None:
+def test_nothing_is_lost_and_the_same_happens_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = case_of(text_of(name))
-    found = case.run(1, requests=SIZE, control=BY_TOKEN, checked=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(plane_run, "PlaneDriver", Watching)
+        Watching.counted = Watching.most = 0
+        found = case.run(1, requests=SIZE, control=BY_TOKEN, checked=True, mode="oracle")
+    assert Watching.counted > SIZE
+    assert Watching.most > 0
     check_requests(found)
     check_tokens(found)
     assert told(case.run(1, requests=SIZE, control=BY_TOKEN)) == told(found)
