@@ -76,7 +76,8 @@ def _preempt(desk: Desk, now_ns: int, line: Line) -> bool:
         return False
     first: Waiting | None = None
     if line.gate is not None:
-        assert isinstance(order, Preempting)  # it could be split
+        if not isinstance(order, Preempting):  # of the user's own: it cannot say who of those that may go is next
+            return False
         first = order.peek_able(now_ns, line.gate.allowed)
         if first is None:
             return False
