@@ -17,6 +17,7 @@ from sims.replica import IterationTime
 from sims.rules import EngineRules
 from sims.station import Mode
 from workbench.control.plane.events import (
+    Alarm,
     Answer,
     Arrived,
     Cancel,
@@ -26,8 +27,12 @@ from workbench.control.plane.events import (
     FirstToken,
     Gone,
     Left,
+    Notice,
     Reject,
     Release,
+    ReplicaDown,
+    ReplicaUp,
+    Shift,
     Start,
     Stop,
     Time,
@@ -39,6 +44,7 @@ from workbench.runlog.schema import Planned
 
 WAKES, CLIENTS = 1, 2  # lanes of Turn.ARRIVE
 DOWN = "replica down"
+MOVES = frozenset((ReplicaUp, ReplicaDown, Notice, Start, Stop, Alarm, Shift))
 QUIET = 10_000  # wakes, reports and heartbeats in a row that change nothing: who waits then, waits for ever
 
 
@@ -66,6 +72,7 @@ class PlaneDriver:
     ) -> None:
         self.clock, self.plane, self.overheads, self.arrival = Clock(), plane, overheads, arrival
         self.journal: list[Entry] | None = [] if keep_journal else None
+        self.moves: list[Entry] = []  # of the fleet, the models and the alarms: kept also without a journal
         self.checked, self.patience_ns, self.clients = checked, patience_ns, clients
         self.lines = {one.request_id: Line(one, row) for row, one in enumerate(schedule)}
         self.attempts = Attempts()
@@ -115,14 +122,17 @@ class PlaneDriver:
             self.journal.append(Entry(now_ns, event, decisions))
         if self.checked:
             self.plane.check()
-        does, self._quiet = self._does, self._quiet + 1
+        does, self._quiet, moves = self._does, self._quiet + 1, event.__class__ in MOVES
         for one in decisions:
             if one.__class__ is not Wake:
                 self._quiet = 0
+                moves = moves or one.__class__ in MOVES
             if one.__class__ is Answer and one.source == "device":
                 self._on_device(event, one)
             elif one.__class__ in does:  # alarms and shifts are for people
                 does[one.__class__](one)
+        if moves:
+            self.moves.append(Entry(now_ns, event, decisions))
 
     def _wanted(self) -> bool:
         """Whether there is still something to wait for."""

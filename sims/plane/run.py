@@ -16,7 +16,7 @@ from sims.rules import EngineRules, as_facts
 from sims.station import Mode
 from workbench.control.plane.build import Custom, plane_of
 from workbench.control.plane.events import Arrived
-from workbench.control.plane.journal import PlaneJournal
+from workbench.control.plane.journal import Entry, PlaneJournal
 from workbench.control.plane.plane import ControlPlane
 from workbench.errors import UsageError
 from workbench.runlog.provenance import collect
@@ -33,6 +33,7 @@ class PlaneResult:
 
     log: RunLog
     journal: PlaneJournal | None
+    moves: tuple[Entry, ...]  # of the journal, those of the fleet, the models and the alarms: always there
     plane: ControlPlane
     iterations: tuple[int, ...]
     busy_ns: tuple[int, ...]
@@ -106,7 +107,7 @@ def simulate_plane(
     every = [[one for one in driver.stations if one.number == number] for number in range(len(replica_ns))]
     return PlaneResult(
         log_of(lines, tokens, preemptions, origin, cost, plane.desk.billing is not None),
-        None if driver.journal is None else PlaneJournal(facts, driver.journal), plane,
+        None if driver.journal is None else PlaneJournal(facts, driver.journal), tuple(driver.moves), plane,
         tuple(sum(station.iterations for station in same) for same in every),
         tuple(sum(station.busy_ns(stop_ns) for station in same) for same in every),
         replica_ns, tuple(driver.machines.starts), sum(station.preemptions for station in driver.stations), stop_ns,

@@ -25,7 +25,7 @@ def run_and_show(
     for line in found["warnings"]:
         note(line)
     if not found["runs"][0]["journal"]:
-        note("no journal: --journal writes it; without it there are no attempts, starts, stops and alarms to show")
+        note("no journal, so nothing to explain or replay: --journal writes it")
     if report:
         from workbench.report.plane import write_report
 
@@ -44,7 +44,7 @@ def _text(found: Mapping[str, Any]) -> Any:
     seeds = found["seeds"]
     means = f"means over {len(seeds)} seeds; summary.json has 95 % intervals" if len(seeds) > 1 else f"seed {seeds[0]}"
     own = [f"policy {escape(text)}" for text in found["policies"]]
-    lines = [f"{at_ns / 1e9:9.3f} s  {text}" for at_ns, text in happened(found["runs"][0]["operations"] or [])]
+    lines = [f"{at_ns / 1e9:9.3f} s  {text}" for at_ns, text in happened(found["runs"][0]["operations"])]
     more = [f"... and {len(lines) - SHOWN} more in summary.json"] if len(lines) > SHOWN else []
     last = [f"report: {escape(found['report'])}"] if "report" in found else []
     return Group(head, means, *own, *(_drawn(table) for table in tables(found)),

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from sims.plane.run import PlaneResult
 from sims.plane.scenario import PlaneCase
 from workbench import paths
-from workbench.control.plane.journal import Entry
 from workbench.errors import Failure
 from workbench.files import atomic, write_json, write_text
 from workbench.flows import plane_books, plane_policies
@@ -86,7 +85,7 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
         raise Failure("simulator bug: the outcomes do not add up to the requests")
     entries = None if result.journal is None else result.journal.entries
     found = summary(case, task.seed, log, result) | {
-        "journal": entries is not None, "operations": None if entries is None else _operations(case, result, entries)}
+        "journal": entries is not None, "operations": _operations(case, result)}
     invoices = () if desk.billing is None else plane_books.close(desk.billing, result.stop_ns)
     if desk.billing is not None:
         found["balances_pusd"] = plane_books.balances(desk.billing)
@@ -97,10 +96,10 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
         [plane_books.as_json(one) for one in invoices], plane_books.as_text(invoices), found)
 
 
-def _operations(case: PlaneCase, result: PlaneResult, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _operations(case: PlaneCase, result: PlaneResult) -> list[dict[str, Any]]:
     """In order, failures first; what comes after the last request's end concerns nobody."""
     failures = [one.as_failure() for one in case.scenario.failures]
-    found = broken(failures, result.stop_ns) + operations(entries)
+    found = broken(failures, result.stop_ns) + operations(result.moves)
     return sorted((one for one in found if one["at_ns"] <= result.stop_ns), key=lambda one: one["at_ns"])
 
 

@@ -49,7 +49,7 @@ def _happened(found: Mapping[str, Any]) -> list[Table]:
     """Numbered as the figures are marked."""
     seed = found["runs"][0]
     rows = [(str(number), f"{at_ns / 1e9:.3f} s", text)
-            for number, (_, lines) in enumerate(moments(seed["operations"] or [], seed["stop_ns"]), start=1)
+            for number, (_, lines) in enumerate(moments(seed["operations"], seed["stop_ns"]), start=1)
             for at_ns, text in lines]
     more = f" The first {ROWS} of {len(rows)}; summary.json has all." if len(rows) > ROWS else ""
     return [Table(("mark", "at", "what happened to fleet, models and alarms"), tuple(rows[:ROWS]),

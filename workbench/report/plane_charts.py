@@ -35,7 +35,7 @@ def charts(log: RunLog, found: Mapping[str, Any]) -> list[Chart]:
     length_s = seed["stop_ns"] / 1e9
     width_s = _width(length_s / BUCKETS)
     marks = [(at_ns / 1e9, str(number)) for number, (at_ns, _) in
-             enumerate(moments(seed["operations"] or [], seed["stop_ns"]), start=1)]
+             enumerate(moments(seed["operations"], seed["stop_ns"]), start=1)]
     over = Over(np.arange(0.0, length_s + width_s, width_s), tuple(marks),
                 f"seed {seed['seed']}" + ("; marks as numbered in the table of what happened" if marks else ""))
     return [_traffic(log, over), _latency(log, found, over), _fleet(log, found, over)]
@@ -99,20 +99,17 @@ def _fleet(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
     panels = [Panel(text, _each(log, "tier", partial(_inside, begin_s, until_s, over.edges), over.edges))
               for text, begin_s, until_s in (("waiting at the front door (requests)", sent_s, left_s),
                                              ("in engines (requests)", admit_s, end_s))]
-    serving = replicas_over_time(found)
-    if serving is not None:
-        panels.insert(0, Panel("replicas that serve", (Series("replicas", *serving, "simulated", "steps", 6),)))
+    serving = Series("replicas", *replicas_over_time(found), "simulated", "steps", 6)
+    panels.insert(0, Panel("replicas that serve", (serving,)))
     return Chart("fleet", "time (s)", tuple(panels), "Replicas that serve, requests waiting before their last release, "
                  f"and requests in engines, every {over.edges[1]:g} s.", over.basis,
                  "Panels over time: how many replicas serve, how many requests wait, how many are in engines.",
                  marks=over.marks)
 
 
-def replicas_over_time(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """(seconds, replicas from then on); None without a journal."""
+def replicas_over_time(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(seconds, replicas from then on)."""
     seed, said = found["runs"][0], found["control"]["replicas"]
-    if seed["operations"] is None:
-        return None
     specs = [{}] * said if isinstance(said, int) else said
     up = {i for i, spec in enumerate(specs) if spec.get("started", True)}
     times, counts = [0.0], [float(len(up))]
