@@ -28,7 +28,7 @@ class Habits:
     obeys: bool = True
 
     def wait_for_ns(self, again: int, uniform: float) -> int:
-        wait_ns = self.wait_ns * self.factor ** (again - 1)
+        wait_ns = self.wait_ns * self.factor ** min(again - 1, 64)  # beyond, a float ends
         if self.longest_ns is not None:
             wait_ns = min(wait_ns, self.longest_ns)
         return round(wait_ns * (1 - self.spread_frac * uniform))
