@@ -44,11 +44,12 @@ class Conserving(Play):
         assert out.get("a", 0) <= 3
         assert out.get("c", 0) <= 1
         [line] = desk.lines.values()
-        if line.held is not None:
-            return  # for memory, which is everybody's
+        able = desk.fleet.candidates(self.now_ns, line.pool)
+        if line.held is not None:  # for memory, which is everybody's: its model has a place, or nobody's has
+            assert not able or any(desk.fleet.can(one.replica, line.held.item.model) for one in able)
+            return
         for state in desk.inside.values():
             if state.place == "queued" and desk.running.may(state.item.tenant):  # type: ignore[union-attr]
-                able = desk.fleet.candidates(self.now_ns, line.pool)
                 assert not [one for one in able if desk.fleet.can(one.replica, state.item.model)], state
 
     def arrive(self) -> None:
