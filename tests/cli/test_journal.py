@@ -13,8 +13,9 @@ import pytest
 
 from workbench import paths
 from workbench.cli import main as cli_main
-from workbench.control.plane.events import Answer, Finish, Reject, Release
-from workbench.control.plane.journal import PlaneJournal
+from workbench.control.plane.build import plane_of
+from workbench.control.plane.events import Answer, Arrived, Finish, Heartbeat, Left, Reject, Release
+from workbench.control.plane.journal import Entry, PlaneJournal
 from workbench.flows import journal as journals
 from workbench.flows.journal_story import explain
 
@@ -122,9 +123,9 @@ def test_who_waited_is_told_how_many_went_meanwhile(crowded: Path) -> None:
         others += len(releases)
     text = "\n".join(explain(journal, name, {}).lines())
     assert since > journal.entries[arrived].now_ns
-    assert f"; meanwhile {others} others were released (" in text
-    assert "waits in line 'shared' with " in text
-    assert "where 0 others are" in text
+    assert f"; released meanwhile: {others} (" in text
+    assert "waits in line 'shared', where " in text
+    assert "where nobody else is; outstanding 0: 0; released" in text
 
 
 def test_a_hedge_is_called_one_and_both_attempts_are_rows(tmp_path: Path) -> None:
@@ -144,6 +145,19 @@ def test_a_hedge_is_called_one_and_both_attempts_are_rows(tmp_path: Path) -> Non
     rows = pq.read_table(tmp_path / "out/seed-1.attempts.parquet").to_pylist()
     both = [row["outcome"] for row in rows if row["request_id"] == hedged[0]]
     assert sorted(both) == ["cancelled", "ok"]
+
+
+def test_an_attempt_on_a_lost_node_is_given_up_and_its_end_comes_late() -> None:
+    """A node that falls silent: what runs there is given up without a word from it, and tried elsewhere."""
+    facts = {"replicas": 2, "retries": {"most": 2}, "cluster": {"nodes": {"a": 1, "b": 1}, "dead_after_ns": 100}}
+    plane = plane_of(facts)
+    told = [(0, Heartbeat("a")), (0, Heartbeat("b")), (1, Arrived("r1"))]  # it runs on replica 0, which is on a
+    told += [(at_ns, Heartbeat("b")) for at_ns in range(50, 300, 10)]
+    entries = [Entry(now_ns, event, plane.on(now_ns, event)) for now_ns, event in told]
+    entries.append(Entry(1000, Left("r1", 1), plane.on(1000, Left("r1", 1))))
+    steps = [step.text for step in explain(PlaneJournal(facts, entries), "r1", {}).steps]
+    assert any(text.startswith("attempt 1 at replica 0 is given up: a is down") for text in steps)
+    assert not any("a hedge" in text for text in steps)
 
 
 def test_a_refusal_comes_with_its_remedy(crowded: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from workbench.control.plane.build import Custom, plane_of
-from workbench.control.plane.events import Answer, Arrived, Cancel, Finish, Left, Reject, Release
+from workbench.control.plane.events import Answer, Arrived, Cancel, Event, Finish, Left, Reject, Release, Stop
 from workbench.control.plane.inside import Inside
 from workbench.control.plane.journal import Entry, PlaneJournal
 from workbench.errors import Failure, UsageError
@@ -71,8 +71,7 @@ class _Teller:
     def __init__(self, journal: PlaneJournal, story: Story, own: Custom) -> None:
         self.plane, self.story, self.facts = plane_of(journal.facts, own), story, journal.facts
         self.tenant_of: dict[str, str] = {}
-        self.out: Counter[int] = Counter()  # at each replica, as decided so far
-        self.at: dict[tuple[str, int], int] = {}
+        self.at: dict[int, int] = {}  # its own attempts that are out -> replica
         self.meanwhile: Counter[str] = Counter()  # releases of others since it began to wait, by tenant
         self.state: Inside | None = None
         self.place, self.since_ns, self.over = "", story.at_ns, False
@@ -82,11 +81,10 @@ class _Teller:
         mine = getattr(event, "request_id", None) == name
         if self.over:
             if mine:
-                self.story.say(entry.now_ns, f"told late, changes nothing: {words.event(event)}")
+                self.story.say(entry.now_ns, f"told late, changes nothing: {self._words(event)}")
             return
         if isinstance(event, Arrived):
             self.tenant_of[event.request_id] = event.tenant
-        known = event.request_id in self.plane.desk.inside if isinstance(event, Left) else True
         decided = self.plane.on(entry.now_ns, event)
         if decided != entry.decisions:
             raise Failure(f"at {entry.now_ns / 1e9:.6f} s a fresh plane decides otherwise than the journal says, so "
@@ -94,36 +92,38 @@ class _Teller:
         self.state = self.plane.desk.inside.get(name, self.state)
         if mine:
             self._event(entry)
-        if isinstance(event, Left) and known:
-            self._gone(event.request_id, event.attempt)
+        self._lost(entry)
         for one in entry.decisions:
             if getattr(one, "request_id", None) == name:
                 self._decision(entry.now_ns, one)
             elif isinstance(one, Release) and self.place not in ("", "out"):
                 self.meanwhile[self.tenant_of.get(one.request_id, "?")] += 1
-            if isinstance(one, Release):
-                self.out[one.replica] += 1
-                self.at[one.request_id, one.attempt] = one.replica
-            elif isinstance(one, Cancel):
-                self._gone(one.request_id, one.attempt)
         self._moved(entry.now_ns)
 
-    def _gone(self, request_id: str, attempt: int) -> None:
-        replica = self.at.pop((request_id, attempt), None)
-        if replica is not None:
-            self.out[replica] -= 1
+    def _lost(self, entry: Entry) -> None:
+        """Attempts that the plane gave up without a word from their replica: it takes its node for dead."""
+        cancelled = {one.attempt for one in entry.decisions if isinstance(one, Cancel)
+                     and one.request_id == self.story.request_id}
+        for attempt, replica in list(self.at.items()):
+            if self.state is not None and attempt not in self.state.out and attempt not in cancelled:
+                why = next((one.why for one in entry.decisions if isinstance(one, Stop) and one.replica == replica), "")
+                told = f"attempt {attempt} at replica {replica} is given up"
+                self.story.say(entry.now_ns, f"{told}: {why}" if why else told)
+                del self.at[attempt]
+
+    def _words(self, event: Event) -> str:
+        return words.event(event).removeprefix(f"{self.story.request_id} ")
 
     def _event(self, entry: Entry) -> None:
         event = entry.event
         if isinstance(event, Arrived):
             self._arrival(entry.now_ns, event, entry)
         elif isinstance(event, Left):
-            replica = self.at.get((event.request_id, event.attempt))
+            replica = self.at.pop(event.attempt, None)
             where = "" if replica is None else f" at replica {replica}"
             self.story.say(entry.now_ns, f"attempt {event.attempt}{where} is over: {words.left(event)}")
         else:
-            text = words.event(event)
-            self.story.say(entry.now_ns, text.removeprefix(f"{self.story.request_id} "))
+            self.story.say(entry.now_ns, self._words(event))
 
     def _arrival(self, now_ns: int, event: Arrived, entry: Entry) -> None:
         desk, state = self.plane.desk, self.state
@@ -163,15 +163,18 @@ class _Teller:
     def _decision(self, now_ns: int, one: Any) -> None:
         text = words.decision(one)
         if isinstance(one, Release):
-            beside = self.out[one.replica]
-            others = sum(self.meanwhile.values())
-            hedged = [str(attempt) for name, attempt in self.at if name == one.request_id]
-            text += f" beside attempt {', '.join(hedged)}: a hedge" if hedged else ""
-            text += f", where {beside} others are"
-            if self.place in ("queued", "held"):
-                by = ", ".join(f"{name} {n}" for name, n in self.meanwhile.most_common(6))
-                text += f"; meanwhile {others} others were released" + (f" ({by})" if by else "")
-            text += f"; outstanding {self._fleet()}"
+            out = Counter(replica for state in self.plane.desk.inside.values() for replica in state.out.values())
+            if self.state is not None and one.attempt in self.state.out:
+                out[one.replica] -= 1
+            hedged = ", ".join(map(str, self.at))
+            text += f" beside attempt {hedged}: a hedge" if hedged else ""
+            text += f", where {_others(out[one.replica])}; outstanding {self._fleet(out)}"
+            self.at[one.attempt] = one.replica
+        elif isinstance(one, Cancel):
+            self.at.pop(one.attempt, None)
+        if self.place in ("queued", "held") and isinstance(one, Release | Reject):
+            by = ", ".join(f"{name} {n}" for name, n in self.meanwhile.most_common(6))
+            text += f"; released meanwhile: {self.meanwhile.total()}" + (f" ({by})" if by else "")
         self.story.say(now_ns, text)
         if isinstance(one, Reject) and words.remedy(one):
             self.story.say(now_ns, f"remedy: {words.remedy(one)}")
@@ -180,12 +183,13 @@ class _Teller:
             self.story.end = one.source if isinstance(one, Answer) else one.outcome
             self._to(now_ns, "")
 
-    def _fleet(self) -> str:
-        """How many each replica of its pool has, before this one; who is down."""
+    def _fleet(self, out: Counter[int]) -> str:
+        """How many each replica of its pool has besides this one; how many of them are down."""
         fleet = self.plane.desk.fleet
         pool = fleet.pools[self.state.pool] if self.state is not None and self.state.pool in fleet.pools else []
-        return ", ".join(f"{i}: {self.out[i] if fleet.up[i] else 'down'}" for i in pool[:16]) + (
-            ", ..." if len(pool) > 16 else "")
+        up = [i for i in pool if fleet.up[i]]
+        told = ", ".join(f"{i}: {out[i]}" for i in up[:16]) + (", ..." if len(up) > 16 else "")
+        return told + (f"; {len(pool) - len(up)} down" if len(up) < len(pool) else "")
 
     def _moved(self, now_ns: int) -> None:
         """Says where it waits from now on."""
@@ -196,8 +200,8 @@ class _Teller:
             self.meanwhile.clear()
         self._to(now_ns, state.place)
         if state.place == "queued":
-            line = self.plane.desk.lines[state.pool]
-            self.story.say(now_ns, f"waits in line {state.pool!r} with {len(line) - 1} others, order {self._order()}")
+            others = _others(len(self.plane.desk.lines[state.pool]) - 1)
+            self.story.say(now_ns, f"waits in line {state.pool!r}, where {others}; order {self._order()}")
         elif state.place == "held":
             self.story.say(now_ns, "is next, but no replica has a place for it; nobody goes before it")
         elif state.place == "later":
@@ -212,3 +216,7 @@ class _Teller:
         chosen = self.facts.get("scheduling", "fifo")
         return self.facts.get("custom", {}).get("scheduling") or (
             chosen if isinstance(chosen, str) else chosen.get("name", "fifo"))
+
+
+def _others(n: int) -> str:
+    return "nobody else is" if n == 0 else "1 other is" if n == 1 else f"{n} others are"
