@@ -134,7 +134,8 @@ class Machines:
             raise ValueError(f"failure of replica {one.target}: there are 0 to {len(self.all) - 1}")
 
     def _soon(self, at_ns: int, act: Callable[[], None]) -> None:
-        self.clock.at(at_ns, Turn.END, act, FAILURES)
+        """Not once everybody has been served: a replica that is up then would be heard among silent nodes."""
+        self.clock.at(at_ns, Turn.END, lambda: act() if self._wanted() else None, FAILURES)
 
     def _begin(self, machine: Machine, now_ns: int) -> None:
         """Its cold start, once its hardware is there."""

@@ -218,5 +218,7 @@ def test_platform_what_is_short_is_short_for_the_right_ones() -> None:
     assert 30 < pages[0][0] < 45
     assert {replica for at_ns, replica, _ in found.starts if at_ns > 30 * SECOND} >= {4, 5, 6}
     assert found.plane.desk.tally.answered > 50
+    assert max(found.replica_ns) <= found.stop_ns
+    assert all(at_s * SECOND <= found.stop_ns for at_s, _ in said(found, Stop)), "a start may end after the run"
     assert outcomes(play(without("platform", "control.breaker", "control.retries")))["error"] > 5 * outcomes(found)[
         "error"]
