@@ -207,7 +207,7 @@ def facts_of(asked: Mapping[str, Any], record: Engine, running: Running) -> dict
     """Every option as asked, beside what the engine says; what it says unasked too."""
     seen = record.see(running)
     plain = {name: shown(value) if isinstance(value, Path) else value for name, value in asked.items()}
-    facts = {}
+    facts = {"engine_file": Fact(record.source, None, None)} if record.source else {}
     for name in dict.fromkeys((*plain, *seen)):
         value, via = seen.get(name, (None, None))
         facts[name] = Fact(plain.get(name), value, via)

@@ -51,7 +51,7 @@ def _argv(config: Path) -> tuple[str, ...]:
     return hosted("transformers_serve", config)
 
 
-_STOPS_NEVER = json.dumps({"eos_token_id": None, "do_sample": False})
+_STOPS_NEVER = json.dumps({"eos_token_id": -1, "do_sample": False})  # null would fall back to the model's
 
 ENGINE = Engine(
     name="transformers", title="Hugging Face transformers serve", place="own environment",

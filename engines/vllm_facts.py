@@ -42,6 +42,8 @@ def _from_log(text: str) -> dict[str, tuple[Any, str]]:
         found |= {ours: _value(pairs[theirs]) for ours, theirs in _PAIRS.items() if theirs in pairs}
         if "speculative_config" in pairs:
             found["speculative"] = _value(pairs["speculative_config"])
+        # it says None: told, and none; a fact that is null would be one it does not tell
+        found |= {name: "none" for name in ("quant", "speculative") if name in found and found[name] is None}
     if hit := _CHUNKED.search(text):
         found["chunked_prefill"] = hit[1] == "enabled"
         if hit[2]:

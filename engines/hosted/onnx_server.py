@@ -1,133 +1,55 @@
-"""ONNX Runtime GenAI's engine behind an OpenAI-style API. One thread computes, the event loop talks."""
+"""ONNX Runtime GenAI's engine behind an OpenAI-style API. Here the talking; onnx_compute computes."""
 
 import asyncio
 import hmac
 import importlib
 import json
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engines.contract import announce, read_config
 from engines.hosted.guard import HOSTS
+from engines.hosted.onnx_compute import Ask, Computing
 from engines.http import Connection, Incoming, Reply
 
 POSTS = {"/v1/completions": False, "/v1/chat/completions": True}
-EVENTS = 256
 
 
 class BadRequest(ValueError):
     """What the client asked for cannot be done; the text says why."""
 
 
-@dataclass
-class Ask:
-    """One request on its way."""
+class Words:
+    """Text to tokens and back by the model's own tokenizer.json: the library's reading of it cuts text differently.
 
-    prompt: list[int]
-    most_tok: int
-    ignore_eos: bool
-    temperature: float
-    seed: int | None
-    on_token: Callable[[int | None, str], None]  # (token or None, why it ended or "")
-    cancelled: bool = False
-    session: Any = None
-    turn: int = -1
+    ("The " was two tokens instead of three on the model that ships, and the answer another.)
+    """
 
+    def __init__(self, folder: Path, library: Any) -> None:
+        from tokenizers import Tokenizer
+        from tokenizers.decoders import DecodeStream
 
-@dataclass
-class Counts:
-    iterations: int = 0
-    prompt_tok: int = 0
-    generated_tok: int = 0
-    running: int = 0
-    waiting: list[Ask] = field(default_factory=list)
+        self._tokenizer, self._stream = Tokenizer.from_file(str(folder / "tokenizer.json")), DecodeStream
+        self._library = library
 
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text).ids)
 
-class Computing(threading.Thread):
-    """Runs the engine while there is work. Requests wait here, so that no more than a batch is inside."""
+    def decoder(self) -> Callable[[int], str]:
+        """Tokens of one answer into text; bytes of an unfinished character wait for the next token."""
+        stream = self._stream(skip_special_tokens=False)
+        return lambda token: stream.step(self._tokenizer, token) or ""
 
-    def __init__(self, og: Any, model: Any, eos: frozenset[int], max_seqs: int) -> None:
-        super().__init__(daemon=True)
-        self.counts, self.eos, self.max_seqs = Counts(), eos, max_seqs
-        self._og, self._engine = og, og.Engine(model)
-        self._condition = threading.Condition()
-        self._inside: list[Ask] = []
-
-    def submit(self, ask: Ask) -> None:
-        with self._condition:
-            self.counts.waiting.append(ask)
-            self._condition.notify()
-
-    def run(self) -> None:
-        buffer = self._engine.create_event_buffer(EVENTS)
-        while True:
-            with self._condition:
-                while not self.counts.waiting and not self._inside:
-                    self._condition.wait()
-                new = []
-                if not self._inside:  # static batches: what joined a running batch would wait for its end anyway
-                    new, self.counts.waiting = (
-                        self.counts.waiting[:self.max_seqs], self.counts.waiting[self.max_seqs:]
-                    )
-            for ask in new:
-                self._begin(ask)
-            self.counts.running = len(self._inside)
-            for ask in self._inside:
-                if ask.cancelled:
-                    ask.session.cancel_turn(ask.turn)
-            if self._inside:
-                self.counts.iterations += 1
-                self._tell(self._engine.run(buffer))
-
-    def _begin(self, ask: Ask) -> None:
-        if ask.cancelled:
-            return
-        import numpy as np
-
-        try:
-            ask.session = self._engine.create_request()
-            turn = self._og.TurnOptions(ask.session)
-            turn.set_max_generated_tokens(ask.most_tok)
-            if ask.ignore_eos:
-                turn.set_min_generated_tokens(ask.most_tok)
-            turn.set_do_sample(ask.temperature > 0)
-            if ask.temperature > 0:
-                turn.set_temperature(ask.temperature)
-                if ask.seed is not None:
-                    turn.set_seed(ask.seed)
-            ask.turn = ask.session.begin_turn(np.array(ask.prompt, dtype=np.int32), turn)
-        except RuntimeError as error:
-            ask.on_token(None, f"error: {error}")
-            return
-        self.counts.prompt_tok += len(ask.prompt)
-        self._inside.append(ask)
-
-    def _tell(self, events: Any) -> None:
-        flags, reasons = self._og.EngineEventFlags, self._og.FinishReason
-        for event in events:
-            ask = next((item for item in self._inside if item.session == event.request), None)
-            if ask is None:
-                continue
-            bits = event.flags.value
-            if bits & flags.TOKEN.value:
-                self.counts.generated_tok += 1
-                ask.on_token(int(event.token), "")
-            if bits & (flags.TURN_FINISHED.value | flags.FAILED.value):
-                ended = "stop" if event.finish_reason == reasons.EOS else "length"
-                failed = bool(bits & flags.FAILED.value)
-                ask.on_token(None, f"error: {event.error_code.name}" if failed else ended)
-                self._inside.remove(ask)
-                ask.session.close()
+    def chat(self, messages: Any) -> list[int]:
+        return self.encode(self._library.apply_chat_template(json.dumps(messages), add_generation_prompt=True))
 
 
 class Api:
     """The paths, the key, and the frames of the answers."""
 
-    def __init__(self, computing: Computing, tokenizer: Any, asked: dict[str, Any], props: dict[str, Any]) -> None:
+    def __init__(self, computing: Computing, tokenizer: Words, asked: dict[str, Any], props: dict[str, Any]) -> None:
         self.computing, self.tokenizer, self.props = computing, tokenizer, props
         self.model, self.key, self.context = asked["model_name"], asked["api_key"], int(props["ctx_tok"])
         self.most_bytes = int(asked["options"]["http_body_bytes"])
@@ -202,7 +124,7 @@ class Api:
 
     def _ids(self, prompt: Any) -> list[int]:
         if isinstance(prompt, str):
-            return [int(token) for token in self.tokenizer.encode(prompt)]
+            return self.tokenizer.encode(prompt)
         vocabulary = int(self.props["vocabulary"])
         if isinstance(prompt, list) and all(type(token) is int and 0 <= token < vocabulary for token in prompt):
             return list(prompt)
@@ -212,7 +134,7 @@ class Api:
         if not isinstance(messages, list) or not messages:
             raise BadRequest("messages: a list")
         try:
-            return self._ids(self.tokenizer.apply_chat_template(json.dumps(messages), add_generation_prompt=True))
+            return self.tokenizer.chat(messages)
         except RuntimeError as error:
             raise BadRequest(f"messages: {error}") from error
 
@@ -225,13 +147,13 @@ class Answer:
         self.stream = bool(body.get("stream"))
         options = body.get("stream_options")
         self.usage = isinstance(options, dict) and bool(options.get("include_usage"))
-        self.decoder, self.count, self.text = api.tokenizer.create_stream(), 0, ""
+        self.decode, self.count, self.text = api.tokenizer.decoder(), 0, ""
         kind = "text_completion" if not chat else "chat.completion.chunk" if self.stream else "chat.completion"
         self.frame = {"id": f"onnx-{api.count}", "object": kind, "created": 0, "model": api.model}
 
     def from_thread(self, token: int | None, ended: str) -> None:
         """Called by the computing thread."""
-        text = "" if token is None else self.decoder.decode(token)
+        text = "" if token is None else self.decode(token)
         self.api.loop.call_soon_threadsafe(self.hear, token is not None, text, ended)
 
     def hear(self, is_token: bool, text: str, ended: str) -> None:
@@ -270,7 +192,7 @@ class Answer:
         return {"prompt_tokens": prompt, "completion_tokens": self.count, "total_tokens": prompt + self.count}
 
 
-def _load(asked: dict[str, Any]) -> tuple[Any, Any, frozenset[int], dict[str, Any]]:
+def _load(asked: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     og: Any = importlib.import_module("onnxruntime_genai")  # there in its own environment only
     og.disable_telemetry_events()
     folder, options = Path(asked["model_path"]), asked["options"]
@@ -282,18 +204,17 @@ def _load(asked: dict[str, Any]) -> tuple[Any, Any, frozenset[int], dict[str, An
         "engine": {"static_batching": {"max_batch_size": options["max_seqs"]}},
     }))
     model = og.Model(config)
-    eos = declared["eos_token_id"]
     props = {"version": og.__version__, "ctx_tok": declared["context_length"], "vocabulary": declared["vocab_size"],
              "device": model.device_type, "batching": "static"}
-    return og, model, frozenset(eos if isinstance(eos, list) else [eos]), props
+    return og, model, props
 
 
 async def serve(asked: dict[str, Any]) -> None:
-    og, model, eos, props = _load(asked)
-    computing = Computing(og, model, eos, asked["options"]["max_seqs"])
-    props["max_seqs"] = computing._engine.get_capabilities().configured_max_batch_size
-    api = Api(computing, og.Tokenizer(model), asked, props)
+    og, model, props = _load(asked)
+    computing = Computing(og, model, asked["options"]["max_seqs"])
     computing.start()
+    props["max_seqs"] = computing.batch_size()
+    api = Api(computing, Words(Path(asked["model_path"]), og.Tokenizer(model)), asked, props)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(api.serve), asked["host"], asked["port"], backlog=1024)
     async with server:

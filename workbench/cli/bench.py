@@ -11,7 +11,7 @@ from workbench.cli.common import emit, escape, json_option, note, progress
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--url", help="Endpoint to measure, such as http://127.0.0.1:8080 (with or without /v1).")
-@click.option("--engine", help="Or: one of our engines to start, such as llama.cpp.")
+@click.option("--engine", help="Or: an engine to start, such as llama.cpp, or ./mine.py:ENGINE.")
 @click.option("--model", help="Model name at the endpoint; with --engine: a shipped model or a file.")
 @click.option("--quant", help="With --engine: quantisation, such as Q4_0.")
 @click.option("--api", type=click.Choice(["completions", "chat"]), help="API of the endpoint (default: completions).")
@@ -47,6 +47,7 @@ def command(file: Path | None, out: Path | None, as_json: bool, **flags: Any) ->
     from workbench.flows.bench_spec import BenchSpec
 
     given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    own = None
     if file is not None:
         if given:
             raise UsageError(f"--{next(iter(given)).replace('_', '-')}: options are not mixed with a file; edit {file}")
@@ -55,6 +56,10 @@ def command(file: Path | None, out: Path | None, as_json: bool, **flags: Any) ->
     else:
         text = ""
         spec = validate(BenchSpec, from_flags(given), "bench")
+        if ".py:" in given.get("engine", ""):
+            from engines import from_command_line
+
+            own = from_command_line(given["engine"])
     folder = out or default_folder()
     base = file.resolve().parent if file is not None else None
     with progress(1, "sending") as shown:
@@ -63,7 +68,7 @@ def command(file: Path | None, out: Path | None, as_json: bool, **flags: Any) ->
             shown.total = total
             shown.update(done)
 
-        done = bench(spec, folder, base=base, config_text=text, on_progress=advance, note=note)
+        done = bench(spec, folder, base=base, config_text=text, engine=own, on_progress=advance, note=note)
     for reason in done.log.provenance.client.get("reasons", []):
         note(f"client_limited: {reason}")
     emit(done.summary, as_json, lambda: _text(done.summary, done.log.provenance.as_dict()))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import paths
 from workbench.bench.lengths import obtained
@@ -18,6 +18,9 @@ from workbench.runlog.provenance import Provenance, collect
 from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog, read
 from workbench.workload.draw import draw
+
+if TYPE_CHECKING:
+    from engines import Engine
 
 LOG, SUMMARY = "run.parquet", "summary.json"
 OnProgress = Callable[[int, int], None]
@@ -46,19 +49,20 @@ def default_folder() -> Path:
 
 
 def bench(
-    spec: BenchSpec, folder: Path, *, base: Path | None = None, config_text: str = "",
+    spec: BenchSpec, folder: Path, *, base: Path | None = None, config_text: str = "", engine: "Engine | None" = None,
     on_progress: OnProgress | None = None, note: Callable[[str], None] = lambda _: None,
 ) -> Benched:
     """Measure into `folder`; on Ctrl-C what was measured is kept there and KeyboardInterrupt goes on.
 
-    `base` is the folder to which file names in the workload are relative. Raises Failure when nothing succeeded.
+    `base` is the folder to which file names in the workload are relative; `engine` is one from the user's own file,
+    in place of the name in `spec`. Raises Failure when nothing succeeded.
     """
     paths.refuse_used(folder)
     schedule = draw(spec.workload, spec.seed, base=base)
     if spec.target is not None:
         ready = _on_endpoint(spec.target, schedule, folder, base or Path.cwd())
     else:
-        ready = _on_engine(spec, schedule, folder)
+        ready = _on_engine(spec, schedule, folder, engine)
     with ready as found:
         provenance = _described(found.provenance, spec, found.made, config_text)
         try:
@@ -88,17 +92,21 @@ def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, b
 
 
 @contextmanager
-def _on_engine(spec: BenchSpec, schedule: Sequence[Planned], folder: Path) -> Iterator[_Ready]:
-    from engines import launch
+def _on_engine(
+    spec: BenchSpec, schedule: Sequence[Planned], folder: Path, record: "Engine | None"
+) -> Iterator[_Ready]:
+    from engines import find, launch
+    from workbench.flows.engine_models import model_for
     from workbench.flows.launched import provenance_of, target_of
-    from workbench.models import find
 
     assert spec.engine is not None
     given: EngineSpec = spec.engine
-    model = find(given.model, given.quant) if given.model else None
+    engine = record or find(given.name)
+    model = model_for(engine, given.model, given.quant) if given.model else None
     tokenizer = model.tokenizer_path if model is not None else None
-    made = exact(schedule, tokenizer) if tokenizer is not None else None  # before the engine starts: it takes a while
-    with launch(given.name, model, given.options, log_dir=folder / "logs") as running:
+    # before the engine starts: it takes a while
+    made = exact(schedule, tokenizer, ids=engine.requests.ids) if tokenizer is not None else None
+    with launch(engine, model, given.options, log_dir=folder / "logs") as running:
         provenance, target = provenance_of(running, model), target_of(running, model, given.timeout_s)
         yield _Ready(target, made or calibrated(target, schedule, None, folder, provenance), provenance)
 

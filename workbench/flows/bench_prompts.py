@@ -33,10 +33,18 @@ class Made:
     how: dict[str, Any]
 
 
-def exact(schedule: Sequence[Planned], tokenizer: Path | None, salt: int | None = None) -> Made:
-    """Token ids of exactly the length asked for."""
-    source = Prompts(load(tokenizer), salt=salt)
-    return Made(source.for_schedule(schedule, "ids"), source.salt, {"method": "token ids of the tokenizer given"})
+def exact(
+    schedule: Sequence[Planned], tokenizer: Path | None, salt: int | None = None, *, ids: bool = True
+) -> Made:
+    """Token ids of exactly the length asked for, or (`ids` false) text of that length by the same tokenizer."""
+    vocabulary = load(tokenizer)
+    source = Prompts(vocabulary, salt=salt)
+    if ids:
+        return Made(source.for_schedule(schedule, "ids"), source.salt, {"method": "token ids of the tokenizer given"})
+    added_tok = len(vocabulary.encode("a", special=True)) - len(vocabulary.encode("a"))  # servers add them
+    shorter = [replace(item, asked_prompt_tok=max(item.asked_prompt_tok - added_tok, 1)) for item in schedule]
+    how = {"method": "text of the tokenizer given", "added_tok": added_tok}
+    return Made(source.for_schedule(shorter, "text"), source.salt, how)
 
 
 def calibrated(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engines.launch import launch
+from engines.lookup import find
 from workbench.bench.run import run
 from workbench.flows.launched import provenance_of, target_of
 from workbench.models.shipped import ModelFile
@@ -38,7 +39,8 @@ def measure(
 
     A fresh engine for every run: slots keep state between runs, and a run must not depend on the one before.
     """
-    prompts = Prompts(load(model.tokenizer_path), salt=what.seed).for_schedule(what.schedule, "ids")
+    form: Literal["ids", "text"] = "ids" if find(engine).requests.ids else "text"
+    prompts = Prompts(load(model.tokenizer_path), salt=what.seed).for_schedule(what.schedule, form)
     with launch(engine, model, options, log_dir=folder / "logs") as running:
         provenance = replace(
             provenance_of(running, model), seeds={"load": what.seed},
