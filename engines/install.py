@@ -140,11 +140,19 @@ def _interpreter(name: str, wanted: Sequence[str]) -> str:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if here in wanted:
         return here
-    found = next((version for version in wanted if shutil.which(f"python{version}")), None)
+    found = next((version for version in wanted if _runs(f"python{version}")), None)
     if found is None:
         raise UsageError(f"engine {name!r} is locked for Python {', '.join(wanted)}; this is {here}, and the PATH has "
                          f"no python{wanted[0]}: install one")
     return found
+
+
+def _runs(program: str) -> bool:
+    """A name on the PATH may be a shim without a Python behind it."""
+    try:
+        return subprocess.run([program, "-c", "import venv"], capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _make_venv(version: str, folder: Path) -> None:

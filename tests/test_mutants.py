@@ -32,7 +32,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("workbench", "sims", "engines", "tests", "datasets", "examples", "pyproject.toml"):
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.gguf"))
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.gguf", "envs"))
         else:
             shutil.copy(source, folder / part)
     with (folder / "tests/conftest.py").open("a", encoding="utf-8") as conftest:
