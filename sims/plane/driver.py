@@ -257,10 +257,11 @@ class PlaneDriver:
         else:
             station.held.append(lambda: station.cancel(place))
 
-    def _seen(self, station: StationLike, out: Out) -> None:
-        """In the engine's order: its first byte, its end, then the next one's."""
+    def _seen(self, station: StationLike, out: Out, *, late: bool = False) -> None:
+        """In the engine's order: its first byte, its end, then the next one's. `late`: a network healed; whom the plane
+        gave up meanwhile it is told of, and no client listens."""
         if station.held is not None:
-            station.held.append(lambda: self._late(station, out))
+            station.held.append(lambda: self._seen(station, out, late=True))
             return
         for place, bits in out:
             live = self._live.get(place)
@@ -269,7 +270,7 @@ class PlaneDriver:
             line, number, _ = live
             plan = line.plan
             if bits & FIRST:
-                if line.shown == NOBODY:
+                if line.shown == NOBODY and not (late and self._given_up(plan.request_id, number)):
                     self._shown(line, place)
                 self.tell(FirstToken(plan.request_id, number))
             if bits & LAST and place in self._live:
@@ -277,22 +278,13 @@ class PlaneDriver:
                 self.tell(Left(plan.request_id, number, "ok", plan.asked_prompt_tok, self.attempts.cached_tok[place],
                                plan.asked_output_tok))
 
-    def _late(self, station: StationLike, out: Out) -> None:
-        """What was said behind a cut network: of whom the plane gave up nobody listens any more."""
-        for place, bits in out:
-            live = self._live.get(place)
-            if live is not None:
-                name, number = live.line.plan.request_id, live.number
-                state = self.plane.desk.inside.get(name)
-                if state is None or number not in state.out:
-                    self._over(place, self.clock.now_ns)
-                    self.tell(Left(name, number, "ok") if bits & LAST else FirstToken(name, number))  # it is counted
-                else:
-                    self._seen(station, ((place, bits),))
-
     def _shown(self, line: Line, place: int) -> None:
         """From its first token on the client sees this attempt; of a hedged request the replica is where it ran."""
         line.shown, line.replica = place, self.attempts.replica[place]
+
+    def _given_up(self, request_id: str, number: int) -> bool:
+        state = self.plane.desk.inside.get(request_id)
+        return state is None or number not in state.out
 
     def _lost(self, station: StationLike, places: Sequence[int] | None) -> None:
         if places is None:

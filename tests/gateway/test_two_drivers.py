@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from one_engine import OneEngine
+from site_model import Site
 
 from sims.clock import Turn
 from sims.overheads import Overheads
 from sims.plane.failures import Failure
-from sims.plane.run import simulate_plane
+from sims.plane.run import placed, simulate_plane
 from sims.rules import VllmRules
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.events import Arrived, FirstToken, Left, Wake
@@ -26,6 +27,7 @@ from workbench.runlog.schema import Planned
 RULES = VllmRules(kv_blocks=120, max_num_seqs=3, max_num_batched_tokens=128, prefix_caching=True)
 US = 1_000
 CLIENTS = 2
+START_NS, BEAT_NS = 6 * US, 4 * US
 
 
 class Steps:
@@ -57,6 +59,15 @@ MUCH: Mapping[str, Any] = {
 }
 STALE: Mapping[str, Any] = {"replicas": 3, "window": 4, "routing": {"name": "pipeline", "parameters": {
     "parts": [{"name": "reported", "weight": 2}, {"name": "kv_room"}], "choices": 2}}}
+HEDGED: Mapping[str, Any] = {"replicas": 3, "window": 4, "retries": {"wait_ns": 2 * US, "burst": 20}, "hedging": {
+    "quantile_ppm": 500_000, "share_ppm": 900_000, "window": 20, "least_seen": 3}}
+SCALED: Mapping[str, Any] = {
+    "replicas": [{}, {"started": False}, {"started": False}], "window": 3, "retries": {"wait_ns": 2 * US, "burst": 20},
+    "autoscale": {"policy": {"name": "concurrency", "parameters": {"target": 2, "stable_ns": 20 * US}},
+                  "every_ns": 5 * US, "least": 1, "most": 3, "in_ns": 15 * US}}
+CLUSTERED: Mapping[str, Any] = {
+    "replicas": 3, "window": 3, "retries": {"wait_ns": 2 * US, "burst": 50},
+    "cluster": {"nodes": {"n": 2, "m": 2}, "dead_after_ns": 12 * US, "probation_ns": 9 * US}}
 EAGER: Mapping[str, Any] = {
     "replicas": 2, "window": 1, "scheduling": {"name": "edf", "parameters": {"preempt": True}}}
 
@@ -83,8 +94,14 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
     async def main(loop: VirtualLoop) -> PlaneJournal:
         by_name = {plan.request_id: plan for plan in plans}
         plane = plane_of(facts)
-        engines = [OneEngine(loop, i, RULES, Steps(), by_name) for i in range(len(plane.desk.fleet.specs))]
-        gateway = Gateway(plane, engines, loop)
+        fresh = partial(OneEngine, loop, rules=RULES, timing=Steps(), plans=by_name)
+        engines = [fresh(number=i) for i in range(len(plane.desk.fleet.specs))]
+        nodes = list(facts.get("cluster", {}).get("nodes", ()))
+        site = Site(loop, engines, placed(plane), nodes, START_NS, lambda i: fresh(number=i), heard=bool(nodes))
+        gateway = site.gateway = Gateway(plane, engines, loop, launcher=site)
+        for engine, spec in zip(engines, plane.desk.fleet.specs, strict=True):
+            if not spec.started:
+                engine.die()
 
         async def client(plan: Planned) -> None:
             await gateway.ask(told[plan.request_id])
@@ -93,27 +110,22 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
             if not task.done() and not gateway.got[name]:
                 task.cancel()
 
-        async def fails(one: Failure) -> None:
-            await loop.until_ns(one.at_ns, Turn.END, 1 << 31)
-            assert isinstance(one.target, int)
-            gateway.down(one.target)
-            assert one.down_ns is not None
-            await engines[one.target].fail(one.down_ns)
-            gateway.up(one.target)
-
         async def reports(every_ns: int) -> None:
             while True:
                 await loop.until_ns(loop.now_ns + every_ns, Turn.END, (1 << 31) + 1)
-                if len(clients) == len(plans) and not plane.desk.inside:
+                if gateway.over:
                     return
                 for engine in engines:
-                    if engine.up:
+                    if engine.up and engine.held is None:
                         gateway.tell(engine.report())
 
-        breaks = [loop.create_task(fails(one)) for one in failures]
         clients = list[asyncio.Task[None]]()
         if report_ns is not None:
-            breaks.append(loop.create_task(reports(report_ns)))
+            site.do(reports(report_ns))
+        if nodes:
+            site.do(site.beats(BEAT_NS, lambda: gateway.over))
+        for one in failures:
+            site.do(site.fails(one))
         for plan in plans:
             await loop.until_ns(plan.intended_ns or 0, Turn.ARRIVE)
             if plan is plans[-1]:
@@ -122,11 +134,14 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
             if patience_ns is not None:
                 give_up = partial(impatient, clients[-1], plan.request_id)
                 loop.call_at_ns(loop.now_ns + patience_ns, give_up, Turn.ARRIVE, CLIENTS)
-        await asyncio.gather(*clients, *breaks, return_exceptions=True)
-        plane.check()
+        await asyncio.gather(*clients, return_exceptions=True)
         journal = PlaneJournal(facts, gateway.journal or ())
-        while (last_ns := _last_wake_ns(journal)) > loop.now_ns:
-            await loop.until_ns(last_ns, Turn.STOP)
+        while site.busy or (last_ns := _last_wake_ns(journal)) > loop.now_ns:
+            if site.busy:
+                await asyncio.gather(*site.busy)
+            else:
+                await loop.until_ns(last_ns, Turn.STOP)
+        plane.check()
         for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:
             task.cancel()
         await asyncio.sleep(0)
@@ -139,20 +154,27 @@ def _last_wake_ns(journal: PlaneJournal) -> int:
     return max((one.at_ns for entry in journal.entries for one in entry.decisions if isinstance(one, Wake)), default=0)
 
 
+DIES = (Failure(100 * US, 0, 50 * US), Failure(180 * US, 1, 30 * US))
+CUT = (Failure(60 * US, "n", 40 * US, "partition"), Failure(220 * US, "m", 8 * US, "partition"))
+NODES = (Failure(60 * US, "n", 70 * US, "node"), Failure(150 * US, 2, 20 * US, "spot", 25 * US))
+
+
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("facts", "failing", "patience_ns", "report_ns"), [
-    (PLAIN, False, None, None), (WINDOWED, False, None, None), (WINDOWED, True, 40 * US, None),
-    (EAGER, False, None, None), (STALE, True, 60 * US, 20 * US), (MUCH, False, None, None),
-    (MUCH, True, 25 * US, 7 * US),
-], ids=["plain", "windowed", "failing", "preempting", "stale reports", "everything", "everything fails"])
+@pytest.mark.parametrize(("facts", "failures", "patience_ns", "report_ns"), [
+    (PLAIN, (), None, None), (WINDOWED, (), None, None), (WINDOWED, DIES, 40 * US, None),
+    (EAGER, (), None, None), (STALE, DIES, 60 * US, 20 * US), (MUCH, (), None, None),
+    (MUCH, DIES, 25 * US, 7 * US), (HEDGED, (), None, None), (HEDGED, DIES, 60 * US, None),
+    (SCALED, (Failure(150 * US, 0, 20 * US, "spot", 25 * US),), None, 20 * US),
+    (CLUSTERED, NODES, 90 * US, None), (CLUSTERED, CUT, 90 * US, 20 * US),
+], ids=["plain", "windowed", "failing", "preempting", "stale reports", "everything", "everything fails", "hedged",
+        "hedged, failing", "scaled", "nodes die", "nodes cut off"])
 def test_both_drivers_journals_are_equal_byte_for_byte(
-    seed: int, facts: Mapping[str, Any], failing: bool, patience_ns: int | None, report_ns: int | None
+    seed: int, facts: Mapping[str, Any], failures: Sequence[Failure], patience_ns: int | None, report_ns: int | None
 ) -> None:
     plans, told = drawn(seed)
-    failures = [Failure(100 * US, 0, 50 * US), Failure(180 * US, 1, 30 * US)] if failing else []
     simulated = simulate_plane(plans, Steps(), RULES, facts, arrival=lambda plan: told[plan.request_id],
                                failures=failures, patience_ns=patience_ns, report_ns=report_ns,
-                               overheads=Overheads(), checked=True)
+                               overheads=Overheads(), checked=True, start_ns=START_NS, heartbeat_ns=BEAT_NS)
     served = by_asyncio(plans, told, facts, failures, patience_ns, report_ns)
     assert simulated.journal is not None
     first, second = list(simulated.journal.lines()), list(served.lines())

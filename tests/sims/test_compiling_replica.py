@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sims.plane.driver import Failure
+from sims.plane.failures import Failure
 from sims.plane.run import simulate_plane
 from sims.rules import VllmRules
 from sims.run import simulate

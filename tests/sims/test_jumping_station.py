@@ -1,4 +1,4 @@
-"""The jumping station alone, against the oracle's: cancelled and failed at any time, also in the middle of an answer."""
+"""The jumping station alone, against the oracle's: cancelled and failed at any time, also amid an answer."""
 
 from random import Random
 from typing import Any
@@ -125,6 +125,12 @@ def test_whoever_is_cancelled_and_whenever_it_fails_in_many_cases(
 def test_mutant_a_cancel_that_leaves_something_behind(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The jump goes on, tokens are not written down, blocks are given back late."""
     monkeypatch.setattr(JumpingStation, name, lambda self, *_: None)
-    with pytest.raises((AssertionError, IndexError, KeyError, ValueError)):
-        for seed in range(40):
-            _same(seed, _rules(400, 4, 5, 60, seed % 2 == 0), LINEAR, Overheads())
+    assert any(_fails(seed) for seed in range(40))
+
+
+def _fails(seed: int) -> bool:
+    try:
+        _same(seed, _rules(400, 4, 5, 60, seed % 2 == 0), LINEAR, Overheads())
+    except (AssertionError, IndexError, KeyError, ValueError):  # noticed by an invariant
+        return True
+    return False

@@ -129,7 +129,7 @@ def test_jumps_under_the_plane_equal_the_oracle(case: Case) -> None:
 
 
 @given(CASES)
-@settings(max_examples=1_500)
+@settings(max_examples=500)
 @pytest.mark.slow
 def test_jumps_under_the_plane_equal_the_oracle_on_many_cases(case: Case) -> None:
     assert case.differs() is None

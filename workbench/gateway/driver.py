@@ -94,6 +94,11 @@ class Gateway:
         """One more client, then none: once nobody is inside nothing has to be done any more."""
         self._closed = True
 
+    @property
+    def over(self) -> bool:
+        """It is closed, nobody is inside, and no attempt that the plane gave up still runs."""
+        return self._closed and not self.plane.desk.inside and not self._tasks
+
     async def ask(self, event: Arrived) -> End:
         """A client's request, to its end. Cancelling the caller is the client giving up. ValueError: one of this id is
         inside."""
@@ -141,7 +146,7 @@ class Gateway:
 
     def _wake(self, at_ns: int) -> None:
         """Once for each moment."""
-        if at_ns in self._wakes or (self._closed and not self.plane.desk.inside):
+        if at_ns in self._wakes or self.over:
             return
         self._wakes.add(at_ns)
 
@@ -167,7 +172,8 @@ class Gateway:
                 failed = EngineError("failure", f"{type(error).__name__}: {error}")
                 break
             first = not tok and chunk.tok > 0
-            self.got[name] += chunk.tok
+            if self._listens(name, attempt):
+                self.got[name] += chunk.tok
             tok += chunk.tok
             if first:
                 cached_tok = chunk.cached_tok
@@ -177,3 +183,8 @@ class Gateway:
             self.tell(Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok))
         else:
             self.tell(Left(name, attempt, failed.outcome, error=failed.error, retry_after_ns=failed.retry_after_ns))
+
+    def _listens(self, request_id: str, attempt: int) -> bool:
+        """The plane gave up who could not be reached; what it says later is no client's answer."""
+        state = self.plane.desk.inside.get(request_id)
+        return state is not None and attempt in state.out
