@@ -129,7 +129,7 @@ def test_who_waits_for_a_fleet_that_never_comes_back_stays_unfinished() -> None:
 
 
 def test_bad_input_is_said_in_one_line() -> None:
-    with pytest.raises(UsageError, match="control.scheduling: scheduling 'ftfo' is unknown; did you mean 'fifo'"):
+    with pytest.raises(UsageError, match=r"control\.scheduling: scheduling 'ftfo' is unknown; did you mean 'fifo'"):
         simulate_plane(schedule(1), Linear(), RULES, {"scheduling": "ftfo"})
     with pytest.raises(UsageError, match="needs a time of at least 0"):
         simulate_plane([Planned("a", None, 1, 1)], Linear(), RULES, {})

@@ -103,7 +103,8 @@ def test_the_servers_estimate_is_the_planes_own_count() -> None:
 
 def test_a_first_visits_download_is_in_the_devices_times() -> None:
     """1 s for the prompt, 0.1 s a token, and 80 s for 8 Gbit where the model is not stored yet."""
-    hybrid = plane_of({"hybrid": {**HYBRID, "devices": [LAPTOP, {**LAPTOP, "name": "fresh", "stored": []}]}}).desk.hybrid
+    fresh = {**LAPTOP, "name": "fresh", "stored": []}
+    hybrid = plane_of({"hybrid": {**HYBRID, "devices": [LAPTOP, fresh]}}).desk.hybrid
     assert hybrid is not None
     assert hybrid.pace_ns("laptop", "m", 1000, 11) == (S, 2 * S)
     assert hybrid.pace_ns("fresh", "m", 1000, 11) == (81 * S, 82 * S)

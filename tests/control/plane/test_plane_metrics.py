@@ -3,13 +3,16 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from played import EVERYTHING, Play
 from prometheus_client.parser import text_string_to_metric_families
+from test_plane_hedging import RACES
 
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.events import Arrived, Cancel, FirstToken, Gone, Left, Reject, Release, Report
@@ -51,9 +54,9 @@ def test_one_request_by_hand() -> None:
     assert (values.get(RUNNING, "m"), values.get(WAITING)) == (0, 0)
 
 
-@given(st.integers(0, 10**6))
-def test_the_counts_are_the_planes_own_at_every_event(seed: int) -> None:
-    play = Play(EVERYTHING, seed)
+@given(st.integers(0, 10**6), st.sampled_from([EVERYTHING, RACES]))
+def test_the_counts_are_the_planes_own_at_every_event(seed: int, facts: Mapping[str, Any]) -> None:
+    play = Play(facts, seed)
     play.plane = plane = ObservedPlane(play.plane)
     values, tally = plane.metrics.values, plane.desk.tally
     for _ in range(60):
@@ -70,6 +73,19 @@ def test_the_counts_are_the_planes_own_at_every_event(seed: int) -> None:
     assert values.get("workbench_charged_usd") == tally.charged_pusd
     assert not any(values.numbers[RUNNING].values())
     assert PlaneMetrics.of(play.entries).values == values
+
+
+def test_second_attempts_are_counted_where_they_are() -> None:
+    """A long play in which many race: two attempts of a request run, none of it waits."""
+    play, most = Play(RACES, 3), 0
+    play.plane = plane = ObservedPlane(play.plane)
+    for _ in range(700):
+        play.step()
+        states = plane.desk.inside.values()
+        most = max(most, *[len(state.out) for state in states], 0)
+        assert sum(plane.metrics.values.numbers[RUNNING].values()) == sum(len(state.out) for state in states)
+        assert plane.metrics.values.get(WAITING) == sum(not state.out for state in states)
+    assert most == 2
 
 
 def test_replayed_in_any_split_the_values_are_the_same() -> None:
@@ -167,7 +183,8 @@ def test_an_edge_belongs_to_its_bucket() -> None:
 
 def test_engines_are_read_by_the_same_names() -> None:
     """What the load generator scrapes of vLLM is in the schema under that name."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "engines").glob("*.py")))  # not their environments
+    modules = sorted((ROOT / "engines").glob("*.py"))  # not their environments
+    text = "".join(path.read_text(encoding="utf-8") for path in modules)
     scraped = set(re.findall(r'"(vllm:[a-z_]+)"', text))
     of_an_engine = {"vllm:iteration_tokens_total_count"}
     assert len(scraped) > 5

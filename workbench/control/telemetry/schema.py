@@ -73,7 +73,7 @@ SCHEMA: tuple[Series, ...] = (
     Series("workbench_answers_total", "counter", "answered without a replica: cache, flight (just computed for "
            "another), device (its own)", ("source",)),
     Series("workbench_attempts_total", "counter", "attempts at replicas that ended, by outcome", ("outcome",)),
-    Series("workbench_retries_total", "counter", "releases of a request after its first"),
+    Series("workbench_retries_total", "counter", "releases of a request after its first: retries and second attempts"),
     Series("workbench_charged_usd", "gauge", "charged so far; a volume price may take some back", (), 10**12),
     Series("workbench_replica_up", "gauge", "1: it takes requests, as last heard of", ("replica",)),
     Series("workbench_replica_starts_total", "counter", "replicas begun by the autoscaler or the cluster"),
