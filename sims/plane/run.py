@@ -17,6 +17,7 @@ from sims.station import Mode
 from workbench.control.plane.build import Custom, plane_of
 from workbench.control.plane.events import Arrived
 from workbench.control.plane.journal import Entry, PlaneJournal
+from workbench.control.plane.metrics import ObservedPlane
 from workbench.control.plane.plane import ControlPlane
 from workbench.errors import UsageError
 from workbench.runlog.provenance import collect
@@ -66,10 +67,12 @@ def simulate_plane(
     clients: Clients | None = None, keep_journal: bool | None = None, checked: bool = False,
     start_ns: Callable[[int, int], int] | int = 0, heartbeat_ns: int | None = None,
     nodes: Mapping[int, str] | None = None, provenance: Mapping[str, Any] | None = None, mode: Mode = "macro",
+    observe: bool = False,
 ) -> PlaneResult:
     """Open loop. `checked` asks the plane for its conservation after every event. `start_ns`: how long a replica takes
     to serve after its start, by its number and the start's token. `nodes`: on which node each replica is at first
-    (default: where the plane placed it). `mode` as of `sims.run.simulate`. Raises UsageError."""
+    (default: where the plane placed it). `mode` as of `sims.run.simulate`.
+    `observe`: the plane's metrics are kept, with or without a journal. Raises UsageError."""
     planned = {plan.request_id for plan in schedule}
     if len(planned) < len(schedule) or not schedule:
         raise UsageError("the schedule is empty, or has a request_id twice")
@@ -78,6 +81,8 @@ def simulate_plane(
     overheads = overheads or Overheads.of(profile)
     try:
         plane = plane_of(facts, custom)
+        if observe:
+            plane = ObservedPlane(plane)
         driver = PlaneDriver(
             schedule, plane, rules, profile, overheads, arrival, failures=failures, patience_ns=patience_ns,
             report_ns=report_ns, checked=checked, clients=clients, start_ns=start_ns, heartbeat_ns=heartbeat_ns,

@@ -18,7 +18,8 @@ from workbench import paths
 from workbench.config import read_text
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.events import Alarm, Arrived, Notice, ReplicaDown, ReplicaUp, Shift, Start, Stop, Time
-from workbench.control.plane.journal import Entry
+from workbench.control.plane.journal import Entry, PlaneJournal
+from workbench.control.plane.metrics import PlaneMetrics
 from workbench.errors import Failure, UsageError
 from workbench.flows import plane_policies
 from workbench.flows.plane_attempts import broken, operations
@@ -293,3 +294,13 @@ def test_a_chosen_policy_changes_the_run_and_nothing_that_arrives(
     for one, other in zip(_logs(ran[0]), _logs(tmp_path / "out"), strict=True):
         assert one.table.column("intended_ns").equals(other.table.column("intended_ns"))
         assert not one.table.column("replica").equals(other.table.column("replica"))
+
+
+def test_the_metrics_file_is_what_a_replay_of_the_journal_counts(ran: tuple[Path, dict[str, Any]]) -> None:
+    folder, found = ran
+    for run in found["runs"]:
+        stem = folder / f"seed-{run['seed']}"
+        journal = PlaneJournal.parse(stem.with_suffix(".journal.jsonl").read_text(encoding="utf-8").splitlines())
+        text = stem.with_suffix(".metrics.prom").read_text(encoding="utf-8")
+        assert text == PlaneMetrics.of(journal.entries).values.text()
+        assert f"workbench_arrivals_total {run['tally']['arrived']}\n" in text

@@ -42,3 +42,17 @@ def test_simulation_gateway_and_replay_emit_the_same_values(facts: dict[str, obj
     assert live == replayed == of_simulation
     assert live.text() == of_simulation.text()
     assert live.get("workbench_arrivals_total") == len(plans)
+
+
+def test_a_simulation_that_keeps_no_journal_has_the_same_metrics() -> None:
+    plans, told = drawn(6)
+    values = []
+    for keep in (True, False):
+        found = simulate_plane(plans, Steps(), RULES, MUCH, arrival=lambda plan: told[plan.request_id],
+                               overheads=Overheads(), keep_journal=keep, observe=True)
+        assert isinstance(found.plane, ObservedPlane)
+        assert (found.journal is not None) == keep
+        values.append(found.plane.metrics.values)
+        if found.journal is not None:
+            assert PlaneMetrics.of(found.journal.entries).values == values[0]
+    assert values[0] == values[1]

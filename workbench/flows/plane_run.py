@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from sims.plane.run import PlaneResult
 from sims.plane.scenario import PlaneCase
 from workbench import paths
+from workbench.control.plane.metrics import ObservedPlane
+from workbench.control.plane.plane import ControlPlane
 from workbench.errors import Failure
 from workbench.files import atomic, write_json, write_text
 from workbench.flows import plane_books, plane_policies
@@ -47,6 +49,7 @@ class PlaneSeed:
     journal: str | None
     attempts: pa.Table | None
     ledger: pa.Table | None
+    metrics: str  # Prometheus' text, as the run ended
     invoices: list[dict[str, Any]]
     invoices_text: str
     summary: dict[str, Any]
@@ -79,7 +82,7 @@ def run_plane(
 def run_seed(task: PlaneTask) -> PlaneSeed:
     """Simulate one seed and summarise it."""
     case = task.case
-    result = case.run(task.seed, plane_policies.classes(task.chosen), keep_journal=task.journal)
+    result = case.run(task.seed, plane_policies.classes(task.chosen), keep_journal=task.journal, observe=True)
     desk, log = result.plane.desk, tiered(result.log, result.plane.desk)
     if sum(log.outcomes().values()) != len(log) or desk.tally.ended + len(desk.inside) != desk.tally.arrived:
         raise Failure("simulator bug: the outcomes do not add up to the requests")
@@ -92,8 +95,13 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
     return PlaneSeed(
         replace(log), None if result.journal is None else "".join(result.journal.lines()),
         None if entries is None else attempts(entries),
-        None if desk.billing is None else plane_books.ledger_table(desk.billing.ledger),
+        None if desk.billing is None else plane_books.ledger_table(desk.billing.ledger), _metrics(result.plane),
         [plane_books.as_json(one) for one in invoices], plane_books.as_text(invoices), found)
+
+
+def _metrics(plane: ControlPlane) -> str:
+    assert isinstance(plane, ObservedPlane)  # as asked for
+    return plane.metrics.values.text()
 
 
 def _operations(case: PlaneCase, result: PlaneResult) -> list[dict[str, Any]]:
@@ -110,6 +118,7 @@ def _write(item: PlaneSeed, folder: Path, stem: str) -> None:
     if item.attempts is not None:
         with atomic(folder / f"{stem}.attempts.parquet") as temporary:
             pq.write_table(item.attempts, temporary, compression="zstd")
+    write_text(folder / f"{stem}.metrics.prom", item.metrics)
     if item.ledger is None:
         return
     debits, credits = plane_books.totals_pusd(item.ledger)
