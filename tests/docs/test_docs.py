@@ -15,6 +15,7 @@ from sims.scenario import FleetSpec
 from workbench.cli.main import COMMANDS, cli
 from workbench.config import validate
 from workbench.control.money.price_book import PriceBook
+from workbench.control.plane.build import plane_of
 from workbench.control.tenants.book import Tenants
 from workbench.paths import root
 from workbench.workload.spec import WorkloadSpec
@@ -109,12 +110,14 @@ def test_python_blocks_run(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_toml_blocks_load(page: str, text: str) -> None:
-    """A block shows a workload, a part of a scenario's fleet, tenants, or prices."""
+    """A block shows a workload, a part of a scenario's fleet or of its control plane, tenants, or prices."""
     found = tomllib.loads(text)
     if "tiers" in found:
         Tenants.from_facts(found)
     elif "prices" in found:
         PriceBook.from_facts(found["prices"])
+    elif "control" in found:
+        plane_of(found["control"])
     elif "fleet" in found:
         validate(FleetSpec, {"profile": "example-cpu-q8_0"} | found["fleet"], page)
     else:
@@ -130,6 +133,7 @@ def test_make_targets_that_are_shown_exist() -> None:
 
 def test_the_table_of_interfaces_names_files_that_are_there() -> None:
     text = (TOP / "docs/control/index.md").read_text(encoding="utf-8")
-    named = re.findall(r"^\| `.*? \| `(\S+\.py)` \|", text, re.MULTILINE)
-    assert len(named) >= 19
+    cells = re.findall(r"^\| `.*? \| (`\S+\.py`(?:, `\S+\.py`)*) \|", text, re.MULTILINE)
+    named = [name for cell in cells for name in re.findall(r"`(\S+\.py)`", cell)]
+    assert len(cells) >= 19
     assert not [name for name in named if not (TOP / name).is_file()]
