@@ -206,9 +206,16 @@ def _last_words(running: Running) -> str:
 def facts_of(asked: Mapping[str, Any], record: Engine, running: Running) -> dict[str, Fact]:
     """Every option as asked, beside what the engine says; what it says unasked too."""
     seen = record.see(running)
-    plain = {name: shown(value) if isinstance(value, Path) else value for name, value in asked.items()}
+    plain = {name: _plain(value) for name, value in asked.items()}
     facts = {"engine_file": Fact(record.source, None, None)} if record.source else {}
     for name in dict.fromkeys((*plain, *seen)):
         value, via = seen.get(name, (None, None))
         facts[name] = Fact(plain.get(name), value, via)
     return facts
+
+
+def _plain(value: Any) -> Any:
+    """As provenance may hold it: no path of this machine."""
+    if isinstance(value, Path):
+        return shown(value)
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value

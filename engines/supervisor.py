@@ -49,6 +49,15 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def segments(pids: list[int]) -> set[str]:
+    """Files in /dev/shm that these processes have mapped."""
+    found: set[str] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", errors="replace") as handle:
+            found |= {line.split(maxsplit=5)[5].rstrip("\n") for line in handle if " /dev/shm/" in line}
+    return {path for path in found if not path.endswith(" (deleted)")}
+
+
 def start(order: Mapping[str, Any]) -> int:
     """Start the engine in a session of its own; it dies with this process whatever happens."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -83,6 +92,8 @@ class Keeper:
             self.parent_fd = os.pidfd_open(parent)
             self.poll.register(self.parent_fd, select.POLLIN)
         self.orphaned = os.getppid() != parent
+        self.begun_s = time.time()
+        self.shared: set[str] = set()
 
     def run(self, order: Mapping[str, Any]) -> int:
         engine = start(order)
@@ -96,9 +107,11 @@ class Keeper:
                 code = self.reap(engine)
             if stop:
                 break
+        self.shared |= segments(descendants(os.getpid()))
         if code is None:
             code = self.end(engine, float(order["grace_s"]))
         self.sweep()
+        self.unlink()
         if order.get("scratch"):
             shutil.rmtree(order["scratch"], ignore_errors=True)
         tell(exit=code)
@@ -136,6 +149,13 @@ class Keeper:
                     os.kill(pid, signal.SIGKILL)
             self._nap(0.02)
             self.reap(0)
+
+    def unlink(self) -> None:
+        """Shared memory that the engine made and did not remove (killed workers cannot); never older than it."""
+        for path in self.shared:
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_ctime >= self.begun_s - 0.1 and os.lstat(path).st_uid == os.getuid():
+                    os.unlink(path)
 
     def _nap(self, most_s: float) -> None:
         """Until a signal (a child's end) or the time is over."""

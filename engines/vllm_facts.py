@@ -38,7 +38,7 @@ def _from_log(text: str) -> dict[str, tuple[Any, str]]:
     found: dict[str, Any] = {}
     if hit := _CONFIG.search(text):
         found["version"] = hit[1]
-        pairs = dict(re.findall(r"(\w+)=('[^']*'|[^,]*)", hit[2]))
+        pairs = dict(re.findall(r"(\w+)=(\w+\([^()]*\)|'[^']*'|[^,]*)", hit[2]))
         found |= {ours: _value(pairs[theirs]) for ours, theirs in _PAIRS.items() if theirs in pairs}
         if "speculative_config" in pairs:
             found["speculative"] = _value(pairs["speculative_config"])

@@ -1,5 +1,6 @@
 """The common options: each engine takes each one or says why not, and nothing is dropped in silence."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import engines
 from engines.common import COMMON, NEUTRAL, Refuses, Speculative, Takes, translate
+from engines.launch import facts_of
 from workbench.config import validate
 from workbench.errors import ConfigError
 
@@ -90,6 +92,14 @@ def test_a_draft_model_and_its_method_belong_together() -> None:
         with pytest.raises(ConfigError):
             validate(Speculative, wrong, "speculative")
     assert validate(Speculative, {"method": "draft", "model": "m"}, "s").model == Path("m")
+
+
+def test_no_path_of_this_machine_is_kept(tmp_path: Path) -> None:
+    record = engines.find("llama.cpp")
+    asked = {"speculative": {"method": "draft", "model": tmp_path / "draft.gguf", "tokens": 2}}
+    running = engines.Running("llama.cpp", "http://127.0.0.1:9", "m", None, record)
+    assert facts_of(asked, replace(record, see=lambda _look: {}), running)["speculative"].asked == {
+        "method": "draft", "model": "draft.gguf", "tokens": 2}
 
 
 def test_neutral_and_seen_are_kept_apart(tmp_path: Path) -> None:

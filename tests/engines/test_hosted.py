@@ -68,6 +68,9 @@ def test_what_vllm_writes_when_it_starts_becomes_facts() -> None:
         "eager": True, "device": "cpu", "speculative": "none", "chunked_prefill": True, "max_batch_tok": 1024,
         "kv_tok": 699_008, "max_seqs": 4,
     }
+    guessing = LOG.replace("speculative_config=None", "speculative_config=SpeculativeConfig(method='ngram', n=3)")
+    assert _from_log(guessing)["speculative"][0] == "SpeculativeConfig(method='ngram', n=3)"
+    assert _from_log(guessing)["tp"][0] == 2
     assert _from_log("") == {}
     assert _from_metrics("nothing here") == {}
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -169,3 +170,33 @@ def test_descendants_are_found_below_children() -> None:
         assert child.pid in supervisor.descendants(os.getpid())
         assert supervisor.descendants(child.pid) == []
         child.kill()
+
+
+@pytest.fixture
+def segment() -> Iterator[Path]:
+    path = Path(f"/dev/shm/wb-test-{os.getpid()}")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_shared_memory_that_a_killed_engine_made_is_removed(tmp_path: Path, segment: Path) -> None:
+    code = (
+        "from engines.contract import announce; import mmap, time\n"
+        f"made = open({str(segment)!r}, 'w+b'); made.truncate(4096); kept = mmap.mmap(made.fileno(), 4096)\n"
+        "announce('x'); time.sleep(600)"
+    )
+    keeper = _start(tmp_path, code)
+    assert keeper.wait_ready(20) == "x"
+    assert keeper.engine is not None
+    assert supervisor.segments([keeper.engine.pid]) == {str(segment)}
+    keeper.stop()
+    assert not segment.exists()
+
+
+@pytest.mark.parametrize(("begun_s", "stays"), [(-60, False), (60, True)])
+def test_shared_memory_older_than_the_engine_is_somebody_elses(segment: Path, begun_s: int, stays: bool) -> None:
+    segment.write_bytes(b"x")
+    keeper = supervisor.Keeper.__new__(supervisor.Keeper)
+    keeper.begun_s, keeper.shared = time.time() + begun_s, {str(segment), "/dev/shm/wb-never-there"}
+    keeper.unlink()
+    assert segment.exists() is stays

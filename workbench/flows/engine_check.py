@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engines import Engine, Running, facts_as_dict, launch
+from engines.supervisor import segments
 from workbench.errors import Failure
 from workbench.flows.engine_models import model_for
 from workbench.models.shipped import SHIPPED, ModelFile
@@ -120,12 +121,7 @@ def _loopback(address: str) -> bool:
 
 def _shared(tree: list[Any]) -> set[str]:
     """Segments in /dev/shm that these processes have mapped."""
-    found: set[str] = set()
-    for process in tree:
-        with contextlib.suppress(OSError):
-            text = Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8", errors="replace")
-            found |= {line.split(maxsplit=5)[5] for line in text.splitlines() if " /dev/shm/" in line}
-    return {path for path in found if not path.endswith("(deleted)")}
+    return segments([process.pid for process in tree])
 
 
 def _gone(name: str, tree: list[Any], url: str, files: set[str]) -> None:
