@@ -1,16 +1,16 @@
-"""`workbench runs`: list, show and diff run logs."""
+"""`workbench runs`: list, show, diff and import run logs."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option
+from workbench.cli.common import emit, escape, json_option, note
 
 
 @click.group()
 def group() -> None:
-    """List, show and diff run logs, finished or cut off.
+    """List, show, diff and import run logs, finished or cut off.
 
     \b
     Example:
@@ -67,6 +67,34 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
 
     found = diff_runs(first, second)
     emit(found, as_json, lambda: _diff_table(found))
+
+
+@group.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to write (default: runs/NAME).")
+@click.option("--sha256", default="", metavar="HEX", help="What the archive must hash to.")
+@click.option("--max-mib", type=click.IntRange(min=1), default=4096, show_default=True,
+              help="Refuse what unpacks to more.")
+@json_option
+def import_(source: Path, out: Path | None, sha256: str, max_mib: int, as_json: bool) -> None:
+    """Take in runs from another machine: SOURCE is a tar or zip archive, or a folder.
+
+    All or nothing: links, names that lead out, what does not hash to its SHA256SUMS, and logs that cannot be read are
+    refused. import.json beside the runs says where they came from.
+
+    \b
+    Example:
+      workbench runs import sweep-h200.tar.gz
+      workbench runs import /mnt/rented/sweep --out runs/h200
+    """
+    from workbench.flows.runs_import import import_runs
+
+    found = import_runs(source, out, sha256=sha256, max_bytes=max_mib * 2**20)
+    if found["verified_by"] is None:
+        note("no SHA256SUMS in it: nothing vouches for the files but their own form")
+    emit(found, as_json, lambda: escape(
+        f"{found['folder']}: {found['files']} files, {found['logs']} run logs, {found['bytes'] / 2**20:.1f} MiB"
+    ))
 
 
 def _list_table(found: list[dict[str, Any]]) -> Any:
