@@ -50,12 +50,18 @@ def descendants(root: int) -> list[int]:
 
 
 def segments(pids: list[int]) -> set[str]:
-    """Files in /dev/shm that these processes have mapped."""
-    found: set[str] = set()
+    """Files in /dev/shm that these processes have mapped, found by inode: a semaphore is mapped under another name."""
+    inodes = set()
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", errors="replace") as handle:
-            found |= {line.split(maxsplit=5)[5].rstrip("\n") for line in handle if " /dev/shm/" in line}
-    return {path for path in found if not path.endswith(" (deleted)")}
+            inodes |= {line.split(maxsplit=5)[4] for line in handle if " /dev/shm/" in line}
+    found = set()
+    with contextlib.suppress(OSError):
+        for entry in os.scandir("/dev/shm"):
+            with contextlib.suppress(OSError):
+                if str(entry.inode()) in inodes:
+                    found.add(entry.path)
+    return found
 
 
 def start(order: Mapping[str, Any]) -> int:

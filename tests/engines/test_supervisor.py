@@ -193,6 +193,16 @@ def test_shared_memory_that_a_killed_engine_made_is_removed(tmp_path: Path, segm
     assert not segment.exists()
 
 
+def test_a_semaphore_of_a_killed_engine_is_removed(tmp_path: Path) -> None:
+    code = ("from engines.contract import announce; import multiprocessing, time\n"
+            "lock = multiprocessing.get_context('spawn').Lock(); announce(lock._semlock.name); time.sleep(600)")
+    keeper = _start(tmp_path, code)
+    path = Path(f"/dev/shm/sem.{str(keeper.wait_ready(20)).removeprefix('/')}")
+    assert path.exists()
+    keeper.stop()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(("begun_s", "stays"), [(-60, False), (60, True)])
 def test_shared_memory_older_than_the_engine_is_somebody_elses(segment: Path, begun_s: int, stays: bool) -> None:
     segment.write_bytes(b"x")
