@@ -51,6 +51,32 @@ def from_llama_bench(files: tuple[Path, ...], chosen: tuple[str, ...], model: st
     _show(found, target, as_json)
 
 
+@import_group.command("vllm-bench")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--kv-tok", type=click.IntRange(min=16), required=True,
+              help="Tokens of KV cache: \"GPU KV cache size\" in the server's log.")
+@click.option("--model", default="", help="Name of the model (default: as the output says).")
+@click.option("--quant", default="", help="Name of the quantisation.")
+@click.option("--hardware", default="", help="Name of the machine.")
+@OUT
+@json_option
+def from_vllm_bench(files: tuple[Path, ...], kv_tok: int, model: str, quant: str, hardware: str, out: Path | None,
+                    as_json: bool) -> None:
+    """Read results of `vllm bench serve --save-result --save-detailed` against one server.
+
+    One run at --max-concurrency 1 gives the prompts' times, others how sequences share an iteration.
+
+    \b
+    Example:
+      workbench profile import vllm-bench alone.json at16.json --kv-tok 420000 --hardware H100 --out h100.json
+    """
+    from workbench.flows import profile_import as flow
+
+    target = _target(out)
+    found = flow.from_vllm_bench(files, target, kv_tok=kv_tok, model=model, quant=quant, hardware=hardware)
+    _show(found, target, as_json)
+
+
 @import_group.command("splitwise")
 @click.argument("file", type=FILE)
 @click.option("--tp", type=click.IntRange(min=1), required=True, help="Tensor-parallel degree of the rows to take.")

@@ -9,7 +9,7 @@ from workbench.hardware.architecture import Architecture
 from workbench.hardware.memory import kv_blocks
 from workbench.hardware.model_config import from_config
 from workbench.paths import shown
-from workbench.profile import llama_bench, roofline, roofline_profile, splitwise
+from workbench.profile import llama_bench, roofline, roofline_profile, splitwise, vllm_bench
 from workbench.profile.kernels.link import Link
 from workbench.profile.kernels.load import load as load_kernels
 from workbench.profile.profile import Profile, write
@@ -44,6 +44,12 @@ def from_llama_bench(
     files: Sequence[Path], out: Path, *, where: Mapping[str, str], model: str = "", quant: str = "", hardware: str = ""
 ) -> Profile:
     return _written(llama_bench.load(files, where=where, model=model, quant=quant, hardware=hardware), out)
+
+
+def from_vllm_bench(
+    files: Sequence[Path], out: Path, *, kv_tok: int, model: str = "", quant: str = "", hardware: str = ""
+) -> Profile:
+    return _written(vllm_bench.load(files, kv_tok=kv_tok, model=model, quant=quant, hardware=hardware), out)
 
 
 def from_kernels(
