@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from workbench.bench.form import Form, form_of
+
 DONE = b"[DONE]"
 # Everything in a chat delta that is generated text; the role is not. Vendors name reasoning differently.
 _TEXT = ("content", "reasoning_content", "reasoning", "tool_calls", "function_call", "refusal")
@@ -20,12 +22,14 @@ class BadEvent(ValueError):
 class Answer:
     """Collects the events of one streamed answer. Times are whatever clock the caller passes."""
 
-    __slots__ = ("_counts", "_totals", "at_ns", "cached_tok", "done", "finished", "prompt_tok", "usage_tok")
+    __slots__ = ("_counts", "_form", "_totals", "at_ns", "cached_tok", "done", "finished", "prompt_tok", "usage_tok")
 
     def __init__(self) -> None:
         self.at_ns = array("q")  # arrival of each chunk that carried tokens
         self._counts = array("q")  # tokens in that chunk by its own list of tokens, or UNKNOWN
         self._totals = array("q")  # tokens generated so far as that chunk says, or UNKNOWN
+        # of a chunk that told no numbers; both arrays are behind by the chunks that had it, until `_caught_up`
+        self._form: Form | None = None
         self.prompt_tok: int | None = None
         self.cached_tok: int | None = None
         self.usage_tok: int | None = None
@@ -36,8 +40,18 @@ class Answer:
     def complete(self) -> bool:
         return self.done or self.finished
 
+    def plain(self, data: bytes, now_ns: int) -> bool:
+        """Take a read that is one chunk of the form already seen; False where it is anything else."""
+        if self._form is None or not self._form.frames(data):
+            return False
+        self.at_ns.append(now_ns)
+        return True
+
     def event(self, payload: bytes, now_ns: int) -> None:
         """Take one payload; raises BadEvent."""
+        if self._form is not None and self._form.holds(payload):
+            self.at_ns.append(now_ns)
+            return
         if payload == DONE:
             self.done = True
             return
@@ -59,10 +73,20 @@ class Answer:
         if choice.get("finish_reason"):
             self.finished = True
         if carries_tokens(choice):
+            self._caught_up()
             self.at_ns.append(now_ns)
             tells = choice.get("logprobs") or choice.get("token_ids")  # most servers do not
+            sums = usage or "timings" in value
             self._counts.append(_listed(choice) if tells else UNKNOWN)
-            self._totals.append(_so_far(value) if usage or "timings" in value else UNKNOWN)
+            self._totals.append(_so_far(value) if sums else UNKNOWN)
+            if self._form is None and not (tells or sums or self.finished):
+                self._form = form_of(payload, value)
+
+    def _caught_up(self) -> None:
+        behind = len(self.at_ns) - len(self._counts)
+        if behind:
+            self._counts.extend((UNKNOWN,) * behind)
+            self._totals.extend((UNKNOWN,) * behind)
 
     def _usage(self, usage: dict[str, Any]) -> None:
         prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -85,6 +109,7 @@ class Answer:
         n, usage = len(self.at_ns), self.usage_tok
         if not n:
             return None
+        self._caught_up()
         steps = () if UNKNOWN in self._totals else tuple(b - a for a, b in pairwise((0, *self._totals)))
         for sizes in (steps, tuple(self._counts)):
             # usage may count one more: an end-of-text token, which no chunk shows

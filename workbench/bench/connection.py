@@ -56,13 +56,16 @@ class Connection(asyncio.Protocol):
         self._now_ns = now_ns = self._clock()  # the only timestamp of this read, before any parsing
         self._client.stats.reads += 1
         exchange = self._exchange
-        if exchange is not None and self._whole and (payload := one_event(data)) is not None:
-            self._problem = exchange.event(payload, now_ns)
-            if self._problem is not None or exchange.answer.done:
-                self._settle()
-            return None
         if exchange is None:
             return self.abort()  # nothing was asked: not a connection to trust
+        if self._whole:
+            if exchange.answer.plain(data, now_ns):
+                return None
+            if (payload := one_event(data)) is not None:
+                self._problem = exchange.event(payload, now_ns)
+                if self._problem is not None or exchange.answer.done:
+                    self._settle()
+                return None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
