@@ -16,6 +16,7 @@ settings.load_profile("fixed")
 _RAY = "ray is an extra: 250 MB"
 _CHDB = "chdb is an extra: 530 MB"
 _ENGINE = "an engine's own environment is 1.2 to 2.5 GB: workbench engines install NAME"
+_SKY = "skypilot is large and pins much: WORKBENCH_SKYPILOT_PYTHON names an interpreter that has it"
 _REAL = "tests/engines/test_own_engines_run.py::test_"
 MAY_SKIP: dict[str, str] = {
     f"{_REAL}it_starts_streams_stops_and_leaves_nothing": _ENGINE,
@@ -23,6 +24,7 @@ MAY_SKIP: dict[str, str] = {
     f"{_REAL}nobody_without_the_key_is_served": _ENGINE,
     f"{_REAL}it_tells_its_version_and_what_was_asked": _ENGINE,
     f"{_REAL}the_load_generator_measures_it": _ENGINE,
+    "tests/sweeps_more/test_skypilot.py::test_skypilots_own_parser_takes_it": _SKY,
     "tests/flows/test_executor.py::test_a_local_ray_gives_the_same_and_listens_on_loopback_only": _RAY,
     "tests/flows/test_compare.py::test_ray_gives_the_same_numbers": _RAY,
     "tests/adapters/test_usage_clickhouse.py::test_clickhouse_answers_as_the_pure_tracker_does": _CHDB,

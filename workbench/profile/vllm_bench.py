@@ -42,7 +42,7 @@ class Seen:
 
     @property
     def last_s(self) -> Floats:
-        return self.first_s + np.array([gaps.sum() for gaps in self.gaps_s])
+        return np.asarray(self.first_s + np.array([gaps.sum() for gaps in self.gaps_s]), dtype=np.float64)
 
 
 def load(paths: Sequence[Path], *, kv_tok: int, block_tok: int = 16, model: str = "", quant: str = "",
