@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-KINDS = ("bench", "scenario", "plan")
+KINDS = ("bench", "sweep", "scenario", "plan")
 
 
 @click.command()
-@click.argument("kind", metavar="bench|scenario|plan", type=click.Choice(KINDS))
+@click.argument("kind", metavar="bench|sweep|scenario|plan", type=click.Choice(KINDS))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="File to write (default: KIND.toml here).")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def command(kind: str, out: Path | None, force: bool) -> None:
-    """Write the commented example of a bench, scenario or plan file.
+    """Write the commented example of a bench, sweep, scenario or plan file.
 
     \b
     Example:

@@ -15,6 +15,7 @@ from workbench.errors import WorkbenchError
 COMMANDS: dict[str, str] = {
     "demo": "workbench.cli.demo:command",
     "bench": "workbench.cli.bench:command",
+    "sweep": "workbench.cli.sweep:group",
     "profile": "workbench.cli.profile:group",
     "sim": "workbench.cli.sim:group",
     "journal": "workbench.cli.journal:group",

@@ -1,0 +1,103 @@
+"""The telemetry process: `python -m workbench.bench.telemetry_side`. Reads its order on standard input, writes one
+JSON line a sample, and ends when told to or when whoever started it is gone.
+
+Times are of the system's monotonic clock, the one that the load generator's t=0 is on.
+"""
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from workbench.bench.telemetry_gpu import Gpus
+
+METRICS_TIMEOUT_S = 1.0
+
+
+def tree(root: int | None) -> list[psutil.Process]:
+    """A process and all below it; empty where it is gone or not ours."""
+    if root is None:
+        return []
+    try:
+        top = psutil.Process(root)
+        return [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def process_sample(root: int | None) -> tuple[dict[str, Any], frozenset[int]]:
+    """Processor time and resident memory of the engine's processes; null where there is no process of ours."""
+    processes = tree(root)
+    cpu_s, rss_bytes, seen = 0.0, 0, False
+    for process in processes:
+        try:
+            times = process.cpu_times()
+            rss_bytes += int(process.memory_info().rss)
+            cpu_s += float(times.user + times.system)
+            seen = True
+        except psutil.Error:
+            continue
+    ours = frozenset(process.pid for process in processes)
+    return {"engine_cpu_s": cpu_s if seen else None, "engine_rss_bytes": rss_bytes if seen else None}, ours
+
+
+def machine_sample() -> dict[str, Any]:
+    times = psutil.cpu_times()
+    idle_s = float(times.idle + getattr(times, "iowait", 0.0))
+    return {"cpu_idle_s": idle_s, "cpu_total_s": float(sum(times[:8])),  # guest times are in user already
+            "memory_used_bytes": int(psutil.virtual_memory().used)}
+
+
+def metrics_reader(order: dict[str, Any]) -> Callable[[], dict[str, float] | None]:
+    """Reads the engine's /metrics: the names asked for; None where it does not answer."""
+    names = order.get("metrics") or {}
+    if not names:
+        return lambda: None
+    import httpx
+
+    from workbench.bench.telemetry_text import sum_samples
+
+    headers = {"Authorization": f"Bearer {order['key']}"} if order.get("key") else {}
+    client = httpx.Client(headers=headers, timeout=METRICS_TIMEOUT_S, trust_env=False)
+
+    def read() -> dict[str, float] | None:
+        try:
+            answer = client.get(order["metrics_url"])
+        except httpx.HTTPError:
+            return None
+        totals = sum_samples(answer.text) if answer.status_code == 200 else {}
+        return {ours: totals[theirs] for ours, theirs in names.items() if theirs in totals}
+
+    return read
+
+
+def main() -> int:
+    order = json.loads(sys.stdin.buffer.readline() or b"null")
+    if not order:
+        return 0
+    gpus, engine_metrics = Gpus(), metrics_reader(order)
+    due_s = time.monotonic()
+    with Path(order["out"]).open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"kind": "workbench.telemetry", "schema": 1, "interval_s": order["interval_s"],
+                              **gpus.describe()}) + "\n")
+        while True:
+            taken_ns = time.perf_counter_ns()
+            engine, ours = process_sample(order["pid"])
+            sample = {"t_ns": taken_ns, **machine_sample(), **engine, "gpus": gpus.sample(ours),
+                      "engine": engine_metrics()}
+            out.write(json.dumps(sample) + "\n")
+            out.flush()
+            due_s = max(due_s + order["interval_s"], time.monotonic())
+            ready, _, _ = select.select([sys.stdin], [], [], max(0.0, due_s - time.monotonic()))
+            if ready and not os.read(sys.stdin.fileno(), 1):  # end of file: we are told to stop, or nobody is left
+                return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
