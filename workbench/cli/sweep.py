@@ -8,7 +8,11 @@ import click
 
 from workbench.cli.common import emit, escape, json_option, note, progress
 
-MORE: dict[str, str] = {}  # subcommand -> module:attribute, loaded when asked for
+MORE: dict[str, str] = {  # subcommand -> module:attribute, loaded when asked for
+    "show": "workbench.cli.sweep_more:show",
+    "report": "workbench.cli.sweep_more:report",
+    "skypilot": "workbench.cli.sweep_more:skypilot",
+}
 
 
 class SweepGroup(click.Group):
