@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.common import emit, escape, json_option, note, plain
 
 
 @click.group()
@@ -92,7 +92,7 @@ def import_(source: Path, out: Path | None, sha256: str, max_mib: int, as_json: 
     found = import_runs(source, out, sha256=sha256, max_bytes=max_mib * 2**20)
     if found["verified_by"] is None:
         note("no SHA256SUMS in it: nothing vouches for the files but their own form")
-    emit(found, as_json, lambda: escape(
+    emit(found, as_json, lambda: plain(
         f"{found['folder']}: {found['files']} files, {found['logs']} run logs, {found['bytes'] / 2**20:.1f} MiB"
     ))
 

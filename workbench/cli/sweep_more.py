@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option, note
+from workbench.cli.common import emit, escape, json_option, note, plain
 
 PATH = click.Path(path_type=Path)
 
@@ -47,7 +47,7 @@ def skypilot(file: Path, out: Path | None, as_json: bool, **given: Any) -> None:
         raise UsageError(f"{paths.shown(target)}: is there already; choose another with --out")
     write_text(target, text)
     emit({"file": paths.shown(target), "task": text}, as_json,
-         lambda: escape(f"wrote {paths.shown(target)}; next: sky launch {paths.shown(target)}"))
+         lambda: plain(f"wrote {paths.shown(target)}; next: sky launch {paths.shown(target)}"))
 
 
 @click.command()
@@ -64,7 +64,7 @@ def show(point: Path, as_json: bool) -> None:
     from workbench.flows.sweeps.show import show_point, text
 
     found = show_point(point)
-    emit(found, as_json, lambda: escape(text(found)))
+    emit(found, as_json, lambda: plain(text(found)))
 
 
 @click.command()
