@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from workbench.bench.telemetry_gpu import HARMFUL
 
 FILE = "telemetry.jsonl"
-STOP_S = 5.0
+START_S, STOP_S = 5.0, 5.0
 MIN_SAMPLES = 5  # fewer say nothing about a window
 MOST_GAP = 5.0  # times the interval: a longer hole makes power untrustworthy
 SLOW_CLOCK_FRAC = 0.9  # a clock that fell below so much of its highest in the window
@@ -37,15 +38,17 @@ def watching(order: Order) -> Iterator[int]:
     """Sample while open; yields the process's pid. That it dies is seen in what it wrote, and stops nobody."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "workbench.bench.telemetry_side"], stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )
     assert process.stdin is not None
+    assert process.stdout is not None
     told = {"out": str(order.out), "interval_s": order.interval_s, "pid": order.pid,
             "metrics_url": order.metrics_url, "metrics": dict(order.metrics), "key": order.key}
     try:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(told).encode() + b"\n")
             process.stdin.flush()
+        select.select([process.stdout], [], [], START_S)  # its first sample, its end, or enough waited
         yield process.pid
     finally:
         with contextlib.suppress(OSError):
@@ -55,6 +58,7 @@ def watching(order: Order) -> Iterator[int]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Sample]]:

@@ -18,6 +18,7 @@ import psutil
 from workbench.bench.telemetry_gpu import Gpus
 
 METRICS_TIMEOUT_S = 1.0
+READY = b"ready\n"  # said after the first sample
 
 
 def tree(root: int | None) -> list[psutil.Process]:
@@ -82,21 +83,26 @@ def main() -> int:
     if not order:
         return 0
     gpus, engine_metrics = Gpus(), metrics_reader(order)
-    due_s = time.monotonic()
+    due_s, begun = time.monotonic(), True
     with Path(order["out"]).open("a", encoding="utf-8") as out:
         out.write(json.dumps({"kind": "workbench.telemetry", "schema": 1, "interval_s": order["interval_s"],
                               **gpus.describe()}) + "\n")
+        last = False
         while True:
-            taken_ns = time.perf_counter_ns()
             engine, ours = process_sample(order["pid"])
-            sample = {"t_ns": taken_ns, **machine_sample(), **engine, "gpus": gpus.sample(ours),
+            sample = {"t_ns": time.perf_counter_ns(), **machine_sample(), **engine, "gpus": gpus.sample(ours),
                       "engine": engine_metrics()}
             out.write(json.dumps(sample) + "\n")
             out.flush()
+            if last:
+                return 0
+            if begun:
+                os.write(sys.stdout.fileno(), READY)
+                begun = False
             due_s = max(due_s + order["interval_s"], time.monotonic())
             ready, _, _ = select.select([sys.stdin], [], [], max(0.0, due_s - time.monotonic()))
-            if ready and not os.read(sys.stdin.fileno(), 1):  # end of file: we are told to stop, or nobody is left
-                return 0
+            # end of file: we are told to stop, or nobody is left; one more sample covers the end of the window
+            last = bool(ready) and not os.read(sys.stdin.fileno(), 1)
 
 
 if __name__ == "__main__":

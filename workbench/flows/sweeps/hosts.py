@@ -74,7 +74,7 @@ class EngineHost:
         """Of exactly the length asked for where the tokenizer is known, else tried out on the server."""
         record = self.running.record
         tokenizer = self.model.tokenizer_path if self.model is not None else None
-        if tokenizer is not None or (not record.needs_model and record.launches and record.requests.ids):
+        if tokenizer is not None:
             return exact(schedule, tokenizer, ids=record.requests.ids)
         return calibrated(self.target, schedule, None, folder, self.provenance)
 

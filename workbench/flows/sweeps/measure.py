@@ -12,10 +12,11 @@ from typing import Any
 from workbench.bench import telemetry
 from workbench.bench.lengths import obtained
 from workbench.bench.run import run
-from workbench.errors import Failure
+from workbench.errors import Failure, UsageError
 from workbench.files import write_json
 from workbench.flows.bench_prompts import Made
 from workbench.flows.sweeps.failures import PointFailure, is_ours, of_run
+from workbench.flows.sweeps.fingerprint import Here
 from workbench.flows.sweeps.guards import guards
 from workbench.flows.sweeps.hosts import Host
 from workbench.flows.sweeps.points import Point
@@ -39,7 +40,7 @@ class Measured:
 
 def measure(
     point: Point, spec: SweepSpec, host: Host, schedule: Sequence[Planned], folder: Path, *,
-    usd_per_hour: float | None, shares_prefix: bool, deadline_s: float,
+    here: Here, usd_per_hour: float | None, shares_prefix: bool, deadline_s: float,
 ) -> Measured:
     """Write run.parquet, summary.json and telemetry.jsonl into `folder`. Raises Failure only for what is not the
     point's (a full disk), and KeyboardInterrupt when asked to stop."""
@@ -52,6 +53,7 @@ def measure(
         made = host.prompts(schedule, folder)
         provenance = replace(
             host.provenance, seeds={"workload": point.seed, "prompts": made.salt}, price_usd_per_hour=usd_per_hour,
+            gpu=here.gpu if point.setting.gpus else "", driver=here.driver or "",
             workload={"role": "sweep", "name": point.workload, "concurrency": point.concurrency,
                       "rate_per_s": point.rate_per_s, "lengths": made.how},
         )
@@ -65,6 +67,8 @@ def measure(
                 log = read(folder / LOG)
         if passed:
             failure = PointFailure("too slow", f"stopped after {deadline_s:.0f} s", tuple(host.log_tail()))
+    except UsageError as error:
+        return Measured({}, PointFailure("refused", str(error)))
     except Failure as error:
         if is_ours(str(error)):
             raise

@@ -91,8 +91,10 @@ class Sweep:
         expected = estimate(point, schedule, store.rows.values(), loaded=engines.loaded(point.setting))
         if refusal is None and (why := self.budget.refuses(expected.whole_s)):
             return f"{point.id}: {why} ({expected.basis})"
-        store.commit(point.id, self._row(store, engines, point, schedule, (now, refusal, expected)))
-        row = store.rows[point.id]
+        row = self._row(store, engines, point, schedule, (now, refusal, expected))
+        if row["status"] != "ok" and row["failure"]["kind"] == "too slow" and (self.budget.left_s or 1.0) <= 0:
+            return f"{point.id}: cut off, the budget is used up; it is measured again by the next run"
+        store.commit(point.id, row)
         if row["status"] != "ok":
             self.note(f"{point.id}: {row['failure']['kind']}: {row['failure']['message']}")
         for warning in row.get("guards", {}).get("warnings", []):
@@ -113,7 +115,7 @@ class Sweep:
             host, start_s, failure = engines.host_for(point.setting)
             if host is not None:
                 measured = measure(
-                    point, self.spec, host, schedule, folder, usd_per_hour=self.budget.usd_per_hour,
+                    point, self.spec, host, schedule, folder, here=self.here, usd_per_hour=self.budget.usd_per_hour,
                     shares_prefix=any(item.prefix_ids for item in schedule),
                     deadline_s=self._deadline_s(point, schedule),
                 )
@@ -137,7 +139,7 @@ class Sweep:
             span_s = max((item.intended_ns or 0) for item in schedule) / 1e9
             most_s = min(most_s, 2 * span_s + SEARCH_SLACK_S)
         left_s = self.budget.left_s
-        return most_s if left_s is None else max(1.0, min(most_s, left_s))
+        return most_s if left_s is None else max(0.1, min(most_s, left_s))
 
     def _environment(self, setting: Setting) -> str:
         """Write what the point ran on, once; returns its name under environments/."""

@@ -34,7 +34,7 @@ class EngineGrid(Settings):
     @classmethod
     def _counts(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(not 0 <= count <= 1024 for count in value):
-            raise ValueError("GPU counts are 0 to 1024")
+            raise ValueError("a number of GPUs is 0 to 1024")
         return value
 
 
