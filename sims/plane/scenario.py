@@ -1,6 +1,6 @@
 """A scenario with a `[control]` table: workloads, fleet, control plane, clients and failures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from sims.plane import known
 from sims.plane.client_spec import ClientSpec, arrivals, clients_of, ns
 from sims.plane.failures import Failure
 from sims.plane.run import PlaneResult, simulate_plane
@@ -96,7 +97,9 @@ class PlaneScenario(Settings):
             if spec is not None and isinstance(spec.arrivals, Closed):
                 raise ValueError("workload.arrivals: clients of the control plane arrive in an open loop")
         check_names(self.workloads)
-        replicas = len(plane_of(self.facts).desk.fleet.specs)
+        desk = plane_of(self.facts).desk
+        known.check(desk, self.facts, self._asking())
+        replicas = len(desk.fleet.specs)
         nodes = self.control.get("cluster", {}).get("nodes", {})
         for i, one in enumerate(self.failures):
             if one.replica is not None and one.replica >= replicas:
@@ -105,6 +108,14 @@ class PlaneScenario(Settings):
                 raise ValueError(f"failures.{i}.node: {one.node!r} is none of control.cluster.nodes: "
                                  f"{', '.join(nodes) or 'there are none'}")
         return self
+
+    def _asking(self) -> Iterator[known.Asking]:
+        if self.workload is not None:
+            yield "workload", "client", _tenants(self.workload), self.client.model
+        for i, one in enumerate(self.workloads):
+            own = one.client is not None and "model" in one.client.model_fields_set
+            yield (f"workloads.{i}", f"workloads.{i}.client" if own else "client", _tenants(one),
+                   self.client.but(one.client).model)
 
     def cold_start_ns(self, seed: int, replica: int, token: int) -> int:
         """Of one start: the same for whoever starts that replica with that token."""
@@ -186,6 +197,10 @@ class PlaneCase:
             start_ns=partial(scenario.cold_start_ns, seed),
             horizon_ns=_ns(scenario.horizon_s),
             price_usd_per_hour=scenario.fleet.price_usd_per_hour, provenance={"config_text": self.text}, **more)
+
+
+def _tenants(spec: WorkloadSpec) -> tuple[str, ...]:
+    return tuple(one.tenant for one in spec.who) or (spec.tenant,)
 
 
 def _ns(seconds: float | None) -> int | None:

@@ -42,15 +42,17 @@ def command(
     Example:
       workbench init scenario && workbench compare scenario.toml --policy router=round_robin,least_loaded
       workbench compare today.toml tomorrow.toml --until-half-width 5% --json
-      workbench compare sims/scenarios/plane/multi_tenant.toml --policy scheduling=fifo,priority,wfq,edf,vtc
+      workbench compare multi_tenant.toml --policy scheduling=fifo,priority,wfq,edf,vtc
     """
     from workbench.files import write_json
     from workbench.flows.compare import compare
     from workbench.flows.comparison import Effort
+    from workbench.flows.sim_files import given
     from workbench.paths import shown as shown_path
     from workbench.paths import stamped
 
     effort = Effort(replications, until_half_width, max_replications)
+    scenarios = tuple(given(path, note) for path in scenarios)
     with shown("replications") as on_done:
         found = compare(scenarios, policies, effort=effort, metrics=metrics, where=where(workers, ray),
                         on_done=on_done, on_stage=note)

@@ -45,7 +45,7 @@ def run(
     scenario: Path, out: Path | None, seed: int | None, replications: int | None, policies: tuple[str, ...],
     journal: bool | None, report: bool, workers: int | None, ray: str | None, as_json: bool,
 ) -> None:
-    """Run SCENARIO, a TOML file, and show what its users would see.
+    """Run SCENARIO, a TOML file or the name of a shipped one, and show what its users would see.
 
     Writes one run log and one decision journal per seed, summary.json, and the scenario with its profile. A scenario
     with a [control] table runs under the whole control plane: attempts, ledger, invoices and an SLA report, too.
@@ -53,14 +53,16 @@ def run(
     \b
     Example:
       workbench sim run scenario.toml --out runs/first --json
-      workbench sim run sims/scenarios/plane/production.toml --seed 1 --policy scheduling=edf --report
+      workbench sim run production.toml --seed 1 --policy scheduling=edf --report
     """
     from workbench.config import read_text
     from workbench.flows.plane_policies import control_of
     from workbench.flows.sim import run_scenario
+    from workbench.flows.sim_files import given
 
     if seed is not None and replications is not None:
         raise click.UsageError("give --seed or --replications, not both")
+    scenario = given(scenario, note)
     text = read_text(scenario)
     if control_of(text, scenario.name) is not None:
         from workbench.cli.plane_text import run_and_show
@@ -112,11 +114,12 @@ def sweep(
     from workbench import paths
     from workbench.figures.static import render
     from workbench.files import atomic, write_json, write_text
+    from workbench.flows.sim_files import given
     from workbench.flows.sweep import sweep as run_sweep
     from workbench.flows.sweep_chart import chart, sentences, table
     from workbench.report.sheet import sheet
 
-    folder = out or paths.stamped("sweep")
+    folder, scenario = out or paths.stamped("sweep"), given(scenario, note)
     paths.refuse_used(folder)
     with shown("replications") as on_done:
         found = run_sweep(scenario, loads=loads, rates=rates, replications=replications, target_frac=target,

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from sims.plane.custom import blamed
 from workbench.control.plane.build import Custom
 from workbench.control.plane.events import DECISIONS, EVENTS, Arrived, Wake
 from workbench.control.plane.journal import Entry, PlaneJournal, first_difference
@@ -30,6 +31,11 @@ def find(run: Path, seed: int | None = None) -> Path:
     return found[min(found) if seed is None else seed]
 
 
+def _place(path: Path) -> str:
+    """The file with its folder's name: every run has a seed-1."""
+    return f"{path.resolve().parent.name}/{path.name}"
+
+
 def load(run: Path, seed: int | None = None) -> PlaneJournal:
     """UsageError where it is damaged, newer than this version, or of a scenario without a control plane."""
     path = find(run, seed)
@@ -37,12 +43,12 @@ def load(run: Path, seed: int | None = None) -> PlaneJournal:
         with path.open(encoding="utf-8") as lines:
             return PlaneJournal.parse(lines)
     except UnicodeDecodeError:
-        raise UsageError(f"{path.name}: is no journal but a binary file; name the run's folder") from None
+        raise UsageError(f"{_place(path)}: is no journal but a binary file; name the run's folder") from None
     except ValueError as error:
         hint = ""
         if "not a journal of the control plane" in str(error):
             hint = "; a scenario without [control] has none to explain, `workbench sim trace` shows such a run"
-        raise UsageError(f"{path.name}: {error}{hint}") from None
+        raise UsageError(f"{_place(path)}: {error}{hint}") from None
 
 
 def custom(journal: PlaneJournal, policies: Sequence[str]) -> Custom:
@@ -61,7 +67,8 @@ def custom(journal: PlaneJournal, policies: Sequence[str]) -> Custom:
 def replay(journal: PlaneJournal, own: Custom) -> dict[str, Any]:
     """Through a fresh plane: `same`, or what the first entry that differs was and is."""
     try:
-        found = first_difference(journal, own)
+        with blamed(own):
+            found = first_difference(journal, own)
     except ValueError as error:
         raise UsageError(f"the journal cannot be replayed: {error}") from None
     about = {"same": found is None, "entries": len(journal.entries),
@@ -107,7 +114,7 @@ def _requests(entry: Entry) -> set[str]:
 
 def _near(name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, n=3)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:20])}"
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
 
 
 def _number(request_id: str) -> int | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sims.plane.custom import blamed
 from workbench.control.plane.build import Custom, plane_of
 from workbench.control.plane.events import Answer, Arrived, Cancel, Event, Finish, Left, Reject, Release, Stop
 from workbench.control.plane.inside import Inside
@@ -60,8 +61,9 @@ def explain(journal: PlaneJournal, request_id: str, own: Custom) -> Story:
         teller = _Teller(journal, Story(request_id, arrival.now_ns), own)
     except ValueError as error:
         raise UsageError(f"the journal cannot be replayed: {error}") from None
-    for entry in journal.entries:
-        teller.hear(entry)
+    with blamed(own):
+        for entry in journal.entries:
+            teller.hear(entry)
     return teller.story
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sims.plane.custom import KINDS, load_policy
+from sims.plane.custom import KINDS, blamed, load_policy
 from sims.plane.scenario import PlaneCase
 from workbench.control.plane.build import Custom, plane_of
 from workbench.errors import Failure, UsageError
@@ -64,10 +64,12 @@ def chosen_in(case: PlaneCase, chosen: Sequence[Chosen]) -> PlaneCase:
     control = dict(case.scenario.control) | {one.kind: {"name": one.name or one.about.split()[0]} for one in chosen}
     own = {one.kind: one.about for one in chosen if one.about}
     scenario = case.scenario.model_copy(update={"control": control | ({"custom": own} if own else {})})
-    try:
-        plane_of(scenario.facts, classes(chosen))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"--policy {' --policy '.join(one.text for one in chosen)}: {error}") from None
+    loaded = classes(chosen)
+    with blamed(loaded):
+        try:
+            plane_of(scenario.facts, loaded)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--policy {' --policy '.join(one.text for one in chosen)}: {error}") from None
     return replace(case, scenario=scenario)
 
 

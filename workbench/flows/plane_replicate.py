@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sims.plane.custom import blamed
 from sims.plane.run import PlaneResult
 from sims.plane.scenario import PlaneCase
 from workbench.errors import Failure
@@ -55,7 +56,9 @@ class PlaneReplication:
 
 def replicate_plane(task: PlaneTask) -> PlaneReplication:
     """Simulate one seed. The journal is not kept."""
-    result = task.case.run(task.seed, classes(task.chosen), keep_journal=False)
+    custom = classes(task.chosen)
+    with blamed(custom):
+        result = task.case.run(task.seed, custom, keep_journal=False)
     log, tally = result.log, result.plane.desk.tally
     if sum(log.outcomes().values()) != len(log) or tally.ended + len(result.plane.desk.inside) != tally.arrived:
         raise Failure(f"simulator bug: {tally.arrived} requests arrived, {tally.ended} ended")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from sims.plane.custom import blamed
 from sims.plane.run import PlaneResult
 from sims.plane.scenario import PlaneCase
 from workbench import paths
@@ -21,7 +22,7 @@ from workbench.flows import plane_books, plane_policies
 from workbench.flows.executor import OnDone, Where, run
 from workbench.flows.plane_attempts import attempts, broken, operations
 from workbench.flows.plane_policies import Chosen
-from workbench.flows.plane_summary import sla, summary, tiered, warnings
+from workbench.flows.plane_summary import mean_refusals, sla, summary, tiered, warnings
 from workbench.profile import profile as profiles
 from workbench.runlog.table import RunLog, write
 from workbench.stats.intervals import t_interval
@@ -82,7 +83,9 @@ def run_plane(
 def run_seed(task: PlaneTask) -> PlaneSeed:
     """Simulate one seed and summarise it."""
     case = task.case
-    result = case.run(task.seed, plane_policies.classes(task.chosen), keep_journal=task.journal, observe=True)
+    custom = plane_policies.classes(task.chosen)
+    with blamed(custom):
+        result = case.run(task.seed, custom, keep_journal=task.journal, observe=True)
     desk, log = result.plane.desk, tiered(result.log, result.plane.desk)
     if sum(log.outcomes().values()) != len(log) or desk.tally.ended + len(desk.inside) != desk.tally.arrived:
         raise Failure("simulator bug: the outcomes do not add up to the requests")
@@ -149,8 +152,8 @@ def lesson(text: str) -> str:
 def together(case: PlaneCase, chosen: Sequence[Chosen], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The JSON of all seeds: every number is the mean over them, with its 95 % interval where there are two or more."""
     first, profile = found[0], case.profile
-    tiers, tenants = ({name: _mean([one[key][name] for one in found if name in one[key]]) for name in
-                       sorted({name for one in found for name in one[key]})} for key in ("tiers", "tenants"))
+    tiers, tenants = ({name: _mean([one[key][name] for one in found if name in one[key]])
+                       for name in _names([one[key] for one in found])} for key in ("tiers", "tenants"))
     return {
         "kind": KIND, "schema": SCHEMA, "world": "simulated", "title": case.scenario.title, "lesson": lesson(case.text),
         "partial": False, "basis": {"profile_source": profile.source, "profile_sha256": profile.sha256,
@@ -161,12 +164,18 @@ def together(case: PlaneCase, chosen: Sequence[Chosen], found: Sequence[Mapping[
         "requests": sum(one["requests"] for one in found), "warmup": sum(one["warmup"] for one in found),
         "not_arrived": sum(one["not_arrived"] for one in found),
         "outcomes": {name: sum(one["outcomes"][name] for one in found) for name in first["outcomes"]},
+        "refusals": mean_refusals(found),
         "metrics": _mean([one["metrics"] for one in found]), "tiers": tiers, "tenants": tenants,
         "money": _mean([one["money"] for one in found]), "tally": _mean([one["tally"] for one in found]),
         "warnings": warnings(case, found),
         "runs": [{key: value for key, value in one.items() if key not in ("provenance", "metrics")} for one in found],
         "provenance": first["provenance"],
     }
+
+
+def _names(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of all seeds, in the order of the one that has most."""
+    return [*dict.fromkeys(name for one in sorted(found, key=len, reverse=True) for name in one)]
 
 
 def _mean(items: Sequence[Any]) -> Any:

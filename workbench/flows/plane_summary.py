@@ -1,5 +1,7 @@
 """What one seed of a plane scenario comes to: by tier, by tenant, money, and what happened to the fleet."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +19,8 @@ from workbench.runlog.table import RunLog
 
 PUSD_PER_USD = 10**12
 KEPT = ("p50", "p95", "p99")
+STATUS = re.compile(r"(\d{3}) (.+)", re.DOTALL)
+TOKENS = re.compile(r"\b\d+(?= tokens exceed)|(?<=memory of the fleet: )\d+")  # of each request its own
 
 
 def tiered(log: RunLog, desk: Desk) -> RunLog:
@@ -43,7 +47,7 @@ def slo_by_tier(case: PlaneCase, desk: Desk) -> dict[str, Slo]:
 def summary(case: PlaneCase, seed: int, log: RunLog, result: PlaneResult) -> dict[str, Any]:
     """All that is a number. Metrics leave the warm-up out, money and the tally do not."""
     desk, slo = result.plane.desk, slo_by_tier(case, result.plane.desk)
-    tiers, tenants = sorted(set(arrived(log).text("tier"))), sorted(set(arrived(log).text("tenant")))
+    tiers, tenants = by_class(set(arrived(log).text("tier")), desk), sorted(set(arrived(log).text("tenant")))
     over = summarise(log, slo)
     over.pop("kind")
     over.pop("schema")
@@ -52,12 +56,43 @@ def summary(case: PlaneCase, seed: int, log: RunLog, result: PlaneResult) -> dic
                                                                                         slo.items()},
         "tiers": {name: group(_of(log, "tier", name), slo) for name in tiers},
         "tenants": {name: group(_of(log, "tenant", name), slo) for name in tenants},
-        "tally": asdict(desk.tally), "money": money(log, priced=desk.billing is not None),
+        "refusals": refusals(log), "tally": asdict(desk.tally), "money": money(log, priced=desk.billing is not None),
         "replicas": len(desk.fleet.specs), "replica_ns": list(result.replica_ns), "busy_ns": list(result.busy_ns),
         "starts": [{"at_ns": at_ns, "replica": replica, "token": token} for at_ns, replica, token in result.starts],
         "iterations": sum(result.iterations), "preemptions": result.preemptions, "mode": result.mode,
         "provenance": log.provenance.as_dict(),
     }
+
+
+def by_class(tiers: set[str], desk: Desk) -> list[str]:
+    """Most urgent first, then by weight, then by name; a tier that no plan has comes last."""
+    plans = {} if desk.tenants is None else desk.tenants.tiers
+    return sorted(tiers, key=lambda name: (0, plans[name].priority, -plans[name].weight, name) if name in plans else (
+        1, 0, 0, name))
+
+
+def refusals(log: RunLog) -> list[dict[str, Any]]:
+    """`{outcome, status, reason, requests}` of all that arrived after the warm-up and did not end ok, most first.
+    `status` None: it was not refused, but failed."""
+    counted = arrived(log).counted
+    bad = counted.where(~counted.is_ok)
+    found = Counter[tuple[str, int | None, str]]()
+    for outcome, text in zip(bad.text("outcome").tolist(), bad.text("error").tolist(), strict=True):
+        reason = TOKENS.sub("N", text) if isinstance(text, str) else ""
+        match = STATUS.fullmatch(reason)
+        found[outcome, int(match[1]) if match else None, match[2] if match else reason] += 1
+    return [{"outcome": outcome, "status": status, "reason": reason, "requests": number}
+            for (outcome, status, reason), number in sorted(found.items(), key=lambda one: (-one[1], str(one[0])))]
+
+
+def mean_refusals(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Over seeds."""
+    total = Counter[tuple[Any, ...]]()
+    for one in found:
+        for row in one.get("refusals", ()):
+            total[row["outcome"], row["status"], row["reason"]] += row["requests"]
+    return [{"outcome": key[0], "status": key[1], "reason": key[2], "requests": number / len(found)}
+            for key, number in sorted(total.items(), key=lambda one: (-one[1], str(one[0])))]
 
 
 def group(log: RunLog, slo: Mapping[str, Slo]) -> dict[str, Any]:

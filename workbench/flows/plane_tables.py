@@ -7,10 +7,11 @@ from workbench.figures.table import Table, number, percent
 
 BAD = ("rejected", "shed", "timeout", "error", "cancelled")
 BAD_WORDS = ("rejected", "shed", "expired", "error", "cancelled")
+REASONS = 12  # shown
 
 
 def tables(found: Mapping[str, Any]) -> list[Table]:
-    return [by_tier(found), by_tenant(found), money(found)]
+    return [by_tier(found), by_tenant(found), *refused(found), money(found)]
 
 
 def by_tier(found: Mapping[str, Any]) -> Table:
@@ -37,7 +38,28 @@ def by_tenant(found: Mapping[str, Any]) -> Table:
             for name, one in found["tenants"].items()]
     return Table(("tenant", "requests", "ok", *(text for text, _ in names), "attained", "TTFT p95", "revenue USD",
                   "cost USD"), tuple(rows),
-                 "Simulated. Money counts the warm-up; cost is the fleet's, idle time included, by time in an engine.")
+                 "Simulated. Money counts the warm-up; cost is the fleet's, idle time included, by time in an engine."
+                 + (" 429s include what the tenant's own full line refused (shed)." if _own_line(found) else ""))
+
+
+def refused(found: Mapping[str, Any]) -> list[Table]:
+    """Why requests got no answer; nothing where all did."""
+    every = found.get("refusals", [])
+    rows = [(_outcome(one["outcome"]), _n(one["requests"]), str(one["status"] or "none"), one["reason"] or "none given")
+            for one in every[:REASONS]]
+    if len(every) > REASONS:
+        rest = sum(one["requests"] for one in every[REASONS:])
+        rows.append(("others", _n(rest), "none", f"{len(every) - REASONS} more reasons; summary.json has all"))
+    columns = ("no answer", "requests", "status", "why")
+    return [Table(columns, tuple(rows), "Simulated, warm-up left out.")] if rows else []
+
+
+def _outcome(name: str) -> str:
+    return dict(zip(BAD, BAD_WORDS, strict=True)).get(name, name)
+
+
+def _own_line(found: Mapping[str, Any]) -> bool:
+    return any(one["status"] == 429 and one["outcome"] == "shed" for one in found.get("refusals", ()))
 
 
 def money(found: Mapping[str, Any]) -> Table:
