@@ -25,6 +25,7 @@ MAY_SKIP: dict[str, str] = {
     f"{_REAL}it_tells_its_version_and_what_was_asked": _ENGINE,
     f"{_REAL}the_load_generator_measures_it": _ENGINE,
     "tests/sweeps_more/test_skypilot.py::test_skypilots_own_parser_takes_it": _SKY,
+    "tests/sweeps_more/test_ray_points.py::test_points_on_a_local_ray_are_those_of_a_run_here": _RAY,
     "tests/flows/test_executor.py::test_a_local_ray_gives_the_same_and_listens_on_loopback_only": _RAY,
     "tests/flows/test_compare.py::test_ray_gives_the_same_numbers": _RAY,
     "tests/adapters/test_usage_clickhouse.py::test_clickhouse_answers_as_the_pure_tracker_does": _CHDB,

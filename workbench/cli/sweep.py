@@ -50,10 +50,12 @@ def group() -> None:
 @click.option("--retry-failed", is_flag=True, help="Measure failed points again.")
 @click.option("--engine", "own", multiple=True, metavar="FILE.py:NAME", help="An engine from a file of your own, for "
               "the engine of the same name in FILE. The file is run.")
+@click.option("--ray", metavar="ADDRESS", help="Measure points on the machines of a Ray cluster, a task each with its "
+              "GPUs ('local': one started here).")
 @json_option
 def run(
     file: Path, out: Path | None, dry_run: bool, usd_per_hour: float | None, max_usd: float | None,
-    max_minutes: float | None, retry_failed: bool, own: tuple[str, ...], as_json: bool,
+    max_minutes: float | None, retry_failed: bool, own: tuple[str, ...], ray: str | None, as_json: bool,
 ) -> None:
     """Measure every point of FILE that is not measured yet, and keep each as it is finished.
 
@@ -94,7 +96,12 @@ def run(
             shown.update(done)
 
         sweep.on_point = advance
-        result = sweep.run()
+        if ray is not None:
+            from workbench.flows.sweeps.ray_points import run_on_ray
+
+            result = run_on_ray(sweep, ray)
+        else:
+            result = sweep.run()
     emit(result, as_json, lambda: _text(result, paths.shown(sweep.folder)))
 
 

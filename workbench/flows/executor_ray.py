@@ -20,7 +20,7 @@ def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Gene
 
     The cluster's nodes need this version of the workbench and the files that tasks name.
     """
-    with _connected(address) as ray:
+    with connected(address) as ray:
         remote = ray.remote(guarded)
         waiting = [remote.remote(function, task) for task in tasks]
         try:
@@ -31,7 +31,7 @@ def on_ray(function: Callable[[T], R], tasks: Sequence[T], address: str) -> Gene
 
 
 @contextlib.contextmanager
-def _connected(address: str) -> Iterator[Any]:
+def connected(address: str) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
     if address == "local":  # read when ray is imported: without it every server binds the machine's outer address
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
