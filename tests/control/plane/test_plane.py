@@ -172,6 +172,25 @@ def test_money_is_what_the_client_got() -> None:
     one.check()
 
 
+def test_an_id_that_is_used_again_is_charged_again() -> None:
+    prices = [{"model": "*", "kind": kind, "flat": price} for kind, price in (("input", 2), ("output", 3))]
+    one = plane(billing={"prices": prices})
+    for i in range(3):
+        one.on(2 * i, Arrived("a", "t"))
+        assert one.on(2 * i + 1, Left("a", 1, "ok", 10, 0, 5 + i))[0] == Charge("a", "t", 35 + 3 * i, 0)
+        one.check()
+    assert one.desk.tally.unpriced == 0
+
+
+def test_who_is_not_known_spoils_nobodys_attainment() -> None:
+    one = plane(auth={"keys": [{"digest": "d", "tenant": "a"}]}, tenants="standard", sla={"window_ns": 60 * SECOND})
+    for i in range(5):
+        [refused] = one.on(i, Arrived(f"r{i}", tier="enterprise", key="wrong"))
+        assert refused.status == 401
+    assert one.desk.sla is not None
+    assert one.desk.sla.attained(5, "enterprise").total == 0
+
+
 def test_what_no_price_covers_is_told_and_counted() -> None:
     one = plane(billing={"prices": [{"model": "m", "kind": "input", "flat": 1}]})
     one.on(0, Arrived("a", model="m"))

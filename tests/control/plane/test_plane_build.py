@@ -22,6 +22,8 @@ from workbench.control.routing.protocol import Candidate
     ({"scheduling": {"name": "wfq", "parameters": {"weights": {"a": 0}}}}, "weights.a 0: must be a whole number"),
     ({"routing": {"name": "power_of_choices", "parameters": {"randomness": 1}}}, "'randomness' is unknown"),
     ({"queue": {"limits": 3}}, "part 'queue': parameter 'limits' is unknown; did you mean 'limit'?"),
+    ({"replicas": [{"models": ["m", "l"]}], "queue": {"pressure": {"up": [5], "down": [2]}, "smaller": {"m": "s"}}},
+     "control.queue.smaller.m: 's' is served by no replica of pool 'shared'"),
     ({"cache": {"capacity_bytes": 9}}, "part 'cache': parameter 'ttl_ns' is missing"),
     ({"limits": "plan"}, "limits 'plan': there are no tenants to take it from"),
     ({"limits": {"levels": [{"name": "team"}]}}, "limits.levels.0.by: 'team' is unknown; known: tenant, user, model"),

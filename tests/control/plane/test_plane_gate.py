@@ -140,6 +140,26 @@ def test_nobodys_last_replica_of_a_model_is_ejected() -> None:
         plane.on(i, Left(f"a{i}", 1, "failure"))
 
 
+def test_one_that_is_ejected_is_asked_when_all_others_go_down() -> None:
+    plane = plane_of({"replicas": 3, "ejection": {"failures": 1, "base_ns": 100, "most_ns": 100}})
+    assert plane.on(0, Arrived("a")) == (Release("a", 1, 0, ""),)
+    plane.on(1, Left("a", 1, "failure"))
+    plane.on(2, ReplicaDown(1))
+    assert plane.on(3, Arrived("b")) == (Release("b", 1, 2, ""),), "there is another one yet"
+    plane.on(4, ReplicaDown(2))
+    assert plane.on(5, Arrived("c")) == (Release("c", 1, 0, ""),)
+
+
+def test_models_that_no_replica_names_are_kept_as_one() -> None:
+    plane = plane_of({"replicas": [{"models": ["m"]}, {}], "window": 1})
+    for i in range(9):
+        plane.on(i, Arrived(f"r{i}", model=f"m{i}"))
+    gate = plane.desk.lines["shared"].gate
+    assert gate is not None
+    assert len(gate._serving) == 1
+    assert [one.replica for one in plane.on(10, Arrived("a", model="m")) if isinstance(one, Release)] == [0]
+
+
 class Own:
     """An order of the user's own, which cannot pass anybody over."""
 

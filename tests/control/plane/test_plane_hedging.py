@@ -122,6 +122,26 @@ def test_without_memory_or_a_replica_elsewhere_there_is_none() -> None:
         plane.check()
 
 
+def test_a_second_attempt_takes_no_memory_that_somebody_waits_for() -> None:
+    plane = hedging(allocator={"capacity": 100})
+    plane.on(20, Arrived("a", prompt_tok=29))
+    plane.on(21, Arrived("big", prompt_tok=79))
+    assert plane.on(30, Time()) == ()
+    assert Release("big", 1, 2, "") in plane.on(40, Left("a", 1, "failure"))
+
+
+@pytest.mark.parametrize("hedged", [False, True])
+def test_a_second_attempt_that_fails_too_costs_no_retry(hedged: bool) -> None:
+    plane = racing(retries={"most": 2}) if hedged else hedging(retries={"most": 2})
+    if not hedged:
+        plane.on(20, Arrived("a", prompt_tok=10))
+    last = [plane.on(40 + attempt, Left("a", attempt, "failure")) for attempt in range(1, 2 + hedged)][-1]
+    assert [type(one) for one in last] == [Wake], "one round of two is over: there is another"
+    [again] = [one for one in plane.on(last[0].at_ns, Time()) if isinstance(one, Release)]  # type: ignore[union-attr]
+    [finish] = plane.on(last[0].at_ns + 1, Left("a", again.attempt, "failure"))  # type: ignore[union-attr]
+    assert finish.reason == "failure; 2 attempts"  # type: ignore[union-attr]
+
+
 def test_a_plan_without_hedging_has_none() -> None:
     tiers = {"x": {"flags": {"hedging": True}}, "y": {}}
     plane = hedging(tenants={"tiers": tiers, "tenants": {"a": {"tier": "x"}, "b": {"tier": "y"}},

@@ -29,7 +29,7 @@ def arrive(desk: Desk, now_ns: int, event: Arrived) -> None:
     if desk.operations is not None:
         desk.operations.arrived(state)
     if refusal is not None:
-        refuse(desk, now_ns, state, "rejected", *refusal)
+        refuse(desk, now_ns, state, "rejected", *refusal, promised=False)
         return
     if desk.limits is not None and not _within_limits(desk, now_ns, state):
         return

@@ -83,6 +83,10 @@ def _running(tenants: Tenants | None) -> Running | None:
 
 def _line(pool: str, queue: QueueManager, fleet: Fleet, running: Running | None) -> Line:
     """With a gate where some of those that wait could go while others cannot."""
+    for model, small in queue.smaller.items():
+        if fleet.serves(pool, model) and not fleet.serves(pool, small):
+            raise ValueError(f"control.queue.smaller.{model}: {small!r} is served by no replica of pool {pool!r}; name "
+                             "it in the models of one, or leave it out")
     gate = Gate(pool, fleet, running)
     needed = fleet.mixed or running is not None
     return Line(pool, queue, gate if needed and queue.split(gate.lane) else None)

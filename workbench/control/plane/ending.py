@@ -33,15 +33,16 @@ def drop(desk: Desk, now_ns: int, dropped: Dropped) -> None:
 
 
 def refuse(desk: Desk, now_ns: int, state: Inside, outcome: Literal["rejected", "shed", "expired"], status: int,
-           reason: str, retry_after_ns: int | None = None) -> None:
-    """It ends without a byte. After a failed attempt it is an error, and this is the reason."""
+           reason: str, retry_after_ns: int | None = None, *, promised: bool = True) -> None:
+    """It ends without a byte. After a failed attempt it is an error, and this is the reason. Not `promised`: the tier
+    is only what somebody said of himself, so nothing of it is counted as missed."""
     if state.attempts:
         finish(desk, now_ns, state, "error", reason)
         return
     setattr(desk.tally, outcome, getattr(desk.tally, outcome) + 1)
     desk.decided.append(Reject(state.item.request_id, outcome, status, reason, retry_after_ns))
     _settle(now_ns, state, None)
-    _over(desk, now_ns, state, outcome)
+    _over(desk, now_ns, state, outcome, served=promised)
 
 
 def answer(desk: Desk, now_ns: int, state: Inside, source: Literal["cache", "flight", "device"],
@@ -69,13 +70,14 @@ def finish(desk: Desk, now_ns: int, state: Inside, outcome: Literal["ok", "error
 
 def _charge(desk: Desk, now_ns: int, state: Inside, prompt_tok: int, cached_tok: int, output_tok: int,
             cost_pusd: int) -> str:
-    """What could not be charged, and why: counted and told, never lost in silence."""
+    """What could not be charged, and why: counted and told, never lost in silence. Its usage is one fact of its own, by
+    the order of arrival: a client that uses an id again is charged again."""
     assert desk.billing is not None  # who calls has looked
     item = state.item
     try:
         price_pusd = desk.billing.record(now_ns, Usage(
-            item.request_id, now_ns, item.tenant, item.model, prompt_tok, output_tok, cached_tok, cost_pusd, item.user,
-            item.request_id))
+            f"{item.request_id}@{item.sequence}", now_ns, item.tenant, item.model, prompt_tok, output_tok, cached_tok,
+            cost_pusd, item.user, item.request_id))
     except (NoPrice, Conflict) as error:
         desk.tally.unpriced += 1
         return f"not charged: {error}"

@@ -27,7 +27,8 @@ class _Group(NamedTuple):
 
 class Fleet:
     """`window`: most that one replica has out; None: no bound, and then the order is the engine's. `ejection` makes one
-    for each group of replicas that can stand in for each other (one pool, the same models): nobody's last is ejected.
+    for each group of replicas that can stand in for each other (one pool, the same models). Where all of a group that
+    are up are ejected, none is: nobody's last one is left out, also when the others went down after it was ejected.
     """
 
     def __init__(self, replicas: int | Sequence[Mapping[str, Any]], window: int | None = None,
@@ -151,7 +152,12 @@ class Fleet:
 
     def _allows(self, now_ns: int, replica: int) -> bool:
         return (self.breaker is None or self.breaker.allows(now_ns, replica)) and (
-            not self._group or self._group[replica].ejection.allows(now_ns, replica))
+            not self._group or self._not_ejected(now_ns, replica))
+
+    def _not_ejected(self, now_ns: int, replica: int) -> bool:
+        ejection, members = self._group[replica]
+        return ejection.allows(now_ns, replica) or not any(
+            self.up[i] and ejection.allows(now_ns, i) for i in members)
 
     def can(self, replica: int, model: str) -> bool:
         """Serves it that model?"""

@@ -48,7 +48,8 @@ class Gate:
 
     def __init__(self, pool: str, fleet: Fleet, running: Running | None) -> None:
         self.pool, self.fleet, self.running = pool, fleet, running
-        self._serving: dict[str, tuple[int, ...]] = {}
+        self._named = frozenset(model for spec in fleet.specs for model in spec.models)
+        self._serving: dict[str, tuple[int, ...]] = {}  # "": a model that no replica names
 
     def lane(self, item: Waiting) -> Lane:
         tenant = item.tenant if self.running is not None and self.running.bound(item.tenant) else ""
@@ -70,7 +71,8 @@ class Gate:
         return not lane[1] or self.running is None or self.running.may(lane[1])
 
     def _replicas(self, model: str) -> tuple[int, ...]:
-        found = self._serving.get(model)
+        name = model if model in self._named else ""  # clients may ask for any number of others
+        found = self._serving.get(name)
         if found is None:
-            found = self._serving[model] = self.fleet.serving(self.pool, model) or NOBODY
+            found = self._serving[name] = self.fleet.serving(self.pool, model) or NOBODY
         return found

@@ -8,7 +8,7 @@ from workbench.control.resources.holding import Refusal
 
 def second_attempts(desk: Desk, now_ns: int) -> None:
     """Of those that are due; after all who wait, so none of them is held up by it. Where nobody else has a place or
-    memory for it, it is left out."""
+    memory for it, or somebody waits for that memory, it is left out."""
     assert desk.hedging is not None  # who calls has looked
     for name in desk.hedging.on_time(now_ns):
         state = desk.inside.get(name)
@@ -22,6 +22,8 @@ def _second(desk: Desk, now_ns: int, state: Inside) -> None:
     there = tuple(state.out.values())
     able = [one for one in desk.fleet.candidates(now_ns, state.pool) if one.replica not in there]
     able = desk.fleet.fit(able, item.model, state.tried)
+    if desk.allocator is not None and any(line.held is not None for line in desk.lines.values()):
+        return  # what is free is kept together for who was popped first
     if not able or (desk.running is not None and not desk.running.may(item.tenant)):
         return
     state.hedge = state.attempts + 1

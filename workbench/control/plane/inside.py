@@ -25,6 +25,7 @@ class Inside:
     hedging: bool = False  # no first byte yet, and a second attempt may come or is there
     spent: tuple[int, int] = 0, 0  # tokens (prompt, output) of attempts that are over while another goes on
     tried: tuple[int, ...] = ()  # replicas where an attempt failed
+    rounds: int = 0  # how often all that was out had failed: a second attempt beside another is no round of its own
     sent_tok: int = 0  # output that the client has
     first_ns: int | None = None
     limits: Limits | None = None

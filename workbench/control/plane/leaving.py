@@ -48,11 +48,12 @@ def left(desk: Desk, now_ns: int, event: Left) -> None:
     state.tried = (*state.tried, replica)
     if goes_on(desk, now_ns, state, event.attempt):
         return
+    state.rounds += 1
     reason = event.error or event.outcome
     if desk.retries is not None:
         cause = event.outcome
         next_ = desk.retries.failed(now_ns, Attempt(
-            event.request_id, len(state.tried), cause, state.sent_tok, event.retry_after_ns, state.item.deadline_ns))
+            event.request_id, state.rounds, cause, state.sent_tok, event.retry_after_ns, state.item.deadline_ns))
         if isinstance(next_, Retry):
             wait(desk, state, "later")
             desk.later.add(max(next_.at_ns, now_ns + 1), event.request_id)  # no wake is ever asked for now itself
