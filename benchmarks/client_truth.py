@@ -8,20 +8,17 @@ TTFT and TPOT are within 1 % and nothing failed.
 """
 
 import argparse
-import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from truth_process import truth, written
 
 from workbench.bench.run import run
 from workbench.bench.target import Target
@@ -32,26 +29,6 @@ TOKENS = 64
 LADDER = (64, 128, 256, 384, 512, 640, 768, 832, 896, 960, 1024, 1152, 1280)
 ROUNDS = 5  # answers of each stream at a step of the ladder
 WITHIN = 0.01
-
-
-@contextlib.contextmanager
-def truth(core: int | None) -> Iterator[int]:
-    """The port of a server on that core."""
-    pinned = [] if core is None else ["--core", str(core)]
-    server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("truth_server.py")), *pinned],
-                              stdout=subprocess.PIPE)
-    assert server.stdout is not None
-    try:
-        yield int(server.stdout.readline())
-    finally:
-        server.kill()
-        server.wait()
-
-
-def written(port: int) -> list[list[int]]:
-    """Of each answer since this was last asked: when its request was read, then when each token was written."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/truth") as found:
-        return json.loads(found.read())  # type: ignore[no-any-return]
 
 
 def measure(port: int, n: int, folder: Path, *, rate: float | None = None, streams: int | None = None,
