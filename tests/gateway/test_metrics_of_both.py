@@ -10,6 +10,7 @@ from sims.clock import Turn
 from sims.overheads import Overheads
 from sims.plane.run import simulate_plane
 from workbench.control.plane.build import plane_of
+from workbench.control.plane.journal import Entry
 from workbench.control.plane.metrics import ObservedPlane, PlaneMetrics
 from workbench.control.telemetry.values import Values
 from workbench.gateway.driver import Gateway
@@ -24,7 +25,8 @@ def test_simulation_gateway_and_replay_emit_the_same_values(facts: dict[str, obj
         plane = ObservedPlane(plane_of(facts))
         by_name = {plan.request_id: plan for plan in plans}
         engines = [OneEngine(loop, i, RULES, Steps(), by_name) for i in range(len(plane.desk.fleet.specs))]
-        gateway, clients = Gateway(plane, engines, loop), list[asyncio.Task[object]]()
+        entries, clients = list[Entry](), list[asyncio.Task[object]]()
+        gateway = Gateway(plane, engines, loop, journal=entries.append)
         for plan in plans:
             await loop.until_ns(plan.intended_ns or 0, Turn.ARRIVE)
             clients.append(loop.create_task(gateway.ask(told[plan.request_id])))
@@ -32,7 +34,7 @@ def test_simulation_gateway_and_replay_emit_the_same_values(facts: dict[str, obj
         for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:  # engines wait for ever
             task.cancel()
         await asyncio.sleep(0)
-        return plane.metrics.values, PlaneMetrics.of(gateway.journal or ()).values
+        return plane.metrics.values, PlaneMetrics.of(entries).values
 
     live, replayed = run(main)
     simulated = simulate_plane(plans, Steps(), RULES, facts, arrival=lambda plan: told[plan.request_id],

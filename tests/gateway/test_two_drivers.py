@@ -18,7 +18,7 @@ from sims.plane.run import placed, simulate_plane
 from sims.rules import VllmRules
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.events import Arrived, FirstToken, Left, Wake
-from workbench.control.plane.journal import PlaneJournal, first_difference
+from workbench.control.plane.journal import Entry, PlaneJournal, first_difference
 from workbench.gateway.driver import Gateway
 from workbench.gateway.virtual import EverybodyWaits, VirtualLoop, run
 from workbench.profile.batch import Batch
@@ -98,7 +98,8 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
         engines = [fresh(number=i) for i in range(len(plane.desk.fleet.specs))]
         nodes = list(facts.get("cluster", {}).get("nodes", ()))
         site = Site(loop, engines, placed(plane), nodes, START_NS, lambda i: fresh(number=i), heard=bool(nodes))
-        gateway = site.gateway = Gateway(plane, engines, loop, launcher=site)
+        entries: list[Entry] = []
+        gateway = site.gateway = Gateway(plane, engines, loop, launcher=site, journal=entries.append)
         for engine, spec in zip(engines, plane.desk.fleet.specs, strict=True):
             if not spec.started:
                 engine.die()
@@ -135,7 +136,7 @@ def by_asyncio(plans: Sequence[Planned], told: Mapping[str, Arrived], facts: Map
                 give_up = partial(impatient, clients[-1], plan.request_id)
                 loop.call_at_ns(loop.now_ns + patience_ns, give_up, Turn.ARRIVE, CLIENTS)
         await asyncio.gather(*clients, return_exceptions=True)
-        journal = PlaneJournal(facts, gateway.journal or ())
+        journal = PlaneJournal(facts, entries)
         while site.busy or (last_ns := _last_wake_ns(journal)) > loop.now_ns:
             if site.busy:
                 await asyncio.gather(*site.busy)

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, get_args
 
 from workbench.control.plane.events import (
     Answer,
     Arrived,
     Cancel,
+    Decision,
     Event,
     Finish,
     FirstToken,
@@ -28,6 +29,7 @@ from workbench.control.plane.journal import Entry
 from workbench.control.plane.plane import ControlPlane
 
 WAKES = 1  # after those who arrive at the same instant
+FAILED = frozenset(get_args(Outcome)) - {"ok"}
 
 
 class Chunk(NamedTuple):
@@ -77,13 +79,14 @@ End = Reject | Answer | Finish
 
 class Gateway:
     """Every event goes through `tell`: the plane decides, and what it decided is begun before anything else runs.
-    Without a launcher nobody starts or stops a replica."""
+    Without a launcher nobody starts or stops a replica. `journal` is handed each entry (`list.append` keeps them all,
+    without bound); without one nothing is kept."""
 
     def __init__(self, plane: ControlPlane, engines: Sequence[Engine], times: Times, *,
-                 launcher: Launcher | None = None, keep_journal: bool = True) -> None:
+                 launcher: Launcher | None = None, journal: Callable[[Entry], object] | None = None) -> None:
         self.plane, self.engines, self.times, self.launcher = plane, engines, times, launcher
-        self.journal: list[Entry] | None = [] if keep_journal else None
-        self.got: dict[str, int] = {}  # output tokens that a client has
+        self.journal = journal
+        self.got: dict[str, int] = {}  # output tokens that a client has, until its `ask` returns
         self._asks: dict[str, Arrived] = {}
         self._ends: dict[str, asyncio.Future[End]] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -100,19 +103,23 @@ class Gateway:
         return self._closed and not self.plane.desk.inside and not self._tasks
 
     async def ask(self, event: Arrived) -> End:
-        """A client's request, to its end. Cancelling the caller is the client giving up. ValueError: one of this id is
-        inside."""
-        if event.request_id in self._ends:
-            raise ValueError(f"request {event.request_id}: is inside already; every request has an id of its own")
+        """A client's request, to its end. Cancelling the caller is the client giving up. ValueError: the plane refuses
+        the event, as where one of this id is inside; then nothing of it is kept."""
+        name = event.request_id
+        if name in self._ends:
+            raise ValueError(f"request {name}: is inside already; every request has an id of its own")
+        decisions = self._decide(event)
         end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        self._asks[event.request_id], self._ends[event.request_id] = event, end
-        self.got[event.request_id] = 0
-        self.tell(event)
+        self._asks[name], self._ends[name], self.got[name] = event, end, 0
+        self._do(decisions)
         try:
             return await end
         except asyncio.CancelledError:
-            self.tell(Gone(event.request_id))
+            self.tell(Gone(name))
             raise
+        finally:
+            if name not in self._ends:  # else another of this id came since
+                self.got.pop(name, None)
 
     def down(self, replica: int) -> None:
         """What was inside fails by itself."""
@@ -122,10 +129,17 @@ class Gateway:
         self.tell(ReplicaUp(replica))
 
     def tell(self, event: Event) -> None:
+        """ValueError: the plane refuses it, and nothing is changed."""
+        self._do(self._decide(event))
+
+    def _decide(self, event: Event) -> Sequence[Decision]:
         now_ns = self.times.now_ns
         decisions = self.plane.on(now_ns, event)
         if self.journal is not None:
-            self.journal.append(Entry(now_ns, event, decisions))
+            self.journal(Entry(now_ns, event, decisions))
+        return decisions
+
+    def _do(self, decisions: Sequence[Decision]) -> None:
         for one in decisions:
             match one:
                 case Release(request_id, attempt):
@@ -156,35 +170,48 @@ class Gateway:
         self.times.call_at_ns(at_ns, wake, lane=WAKES)
 
     async def _serve(self, one: Release) -> None:
-        """One attempt: its first byte, then its end. Cancelled, it says nothing."""
+        """One attempt: its first byte, then its end, whatever its engine says. Cancelled, it says nothing."""
         name, attempt = one.request_id, one.attempt
         ask, tok, cached_tok, failed = self._asks[name], 0, 0, None
-        stream = self.engines[one.replica].stream(ask, attempt, one.model)
-        while True:
-            try:
-                chunk = await anext(stream)
-            except StopAsyncIteration:
-                break
-            except EngineError as error:
-                failed = error
-                break
-            except Exception as error:  # noqa: BLE001 - whatever an engine's client raises, the request must end
-                failed = EngineError("failure", f"{type(error).__name__}: {error}")
-                break
-            first = not tok and chunk.tok > 0
-            if self._listens(name, attempt):
-                self.got[name] += chunk.tok
-            tok += chunk.tok
-            if first:
-                cached_tok = chunk.cached_tok
-                self.tell(FirstToken(name, attempt))
+        try:
+            async for chunk in self.engines[one.replica].stream(ask, attempt, one.model):
+                chunk_tok, chunk_cached_tok = _counted(chunk)
+                first = not tok and chunk_tok > 0
+                if self._listens(name, attempt):
+                    self.got[name] += chunk_tok
+                tok += chunk_tok
+                if first:
+                    cached_tok = min(chunk_cached_tok, ask.prompt_tok)  # an engine may count its own template
+                    self.tell(FirstToken(name, attempt))
+        except EngineError as error:
+            failed = error
+        except Exception as error:  # noqa: BLE001 - whatever an engine's client raises, the request must end
+            failed = EngineError("failure", f"{type(error).__name__}: {error}")
         self._tasks.pop((name, attempt), None)
         if failed is None:
-            self.tell(Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok))
+            self._left(Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok))
         else:
-            self.tell(Left(name, attempt, failed.outcome, error=failed.error, retry_after_ns=failed.retry_after_ns))
+            outcome = failed.outcome if failed.outcome in FAILED else "failure"
+            self._left(Left(name, attempt, outcome, error=failed.error, retry_after_ns=failed.retry_after_ns))
+
+    def _left(self, event: Left) -> None:
+        """What the plane cannot take as it was said is a plain failure."""
+        try:
+            decisions = self._decide(event)
+        except ValueError as error:
+            decisions = self._decide(Left(event.request_id, event.attempt, "failure", error=str(error)))
+        self._do(decisions)
 
     def _listens(self, request_id: str, attempt: int) -> bool:
         """The plane gave up who could not be reached; what it says later is no client's answer."""
         state = self.plane.desk.inside.get(request_id)
         return state is not None and attempt in state.out
+
+
+def _counted(chunk: Chunk) -> tuple[int, int]:
+    """EngineError for what counts no tokens."""
+    tok, cached_tok = chunk
+    if type(tok) is not int or type(cached_tok) is not int or tok < 0 or cached_tok < 0:
+        raise EngineError("failure", f"the engine's chunk counts {tok!r} tokens, {cached_tok!r} cached; they are whole "
+                                     "numbers, none negative")
+    return tok, cached_tok
