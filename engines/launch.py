@@ -191,7 +191,7 @@ def _write_down(running: Running) -> None:
     assert log is not None
     if process.engine is not None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        running.entry = registry.note(running.engine, running.model_name, running.version, running.url, log,
+        running.noted = registry.note(running.engine, running.model_name, running.version, running.url, log,
                                       process.engine, process.keeper_pid, now)
 
 

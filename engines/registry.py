@@ -43,20 +43,21 @@ def _path(entry: Entry) -> Path:
 
 
 def note(engine: str, model: str, version: str | None, url: str, log: Path, process: Ident, keeper: int,
-         started_utc: str) -> Entry | None:
-    """Write an engine down; None where its keeper is gone already."""
+         started_utc: str) -> Path | None:
+    """Write an engine down; where, or None where its keeper is gone already."""
     kept = ident(keeper)
     if kept is None:
         return None
     entry = Entry(engine, model, version, url, str(log.resolve()), process.pid, process.started_ticks, keeper,
                   kept.started_ticks, started_utc)
-    write_json(_path(entry), asdict(entry))
-    return entry
+    path = _path(entry)
+    write_json(path, asdict(entry))
+    return path
 
 
-def forget(entry: Entry) -> None:
+def forget(path: Path) -> None:
     with contextlib.suppress(OSError):
-        _path(entry).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def running() -> list[Entry]:

@@ -55,7 +55,7 @@ class Running:
     facts: dict[str, Fact] = field(default_factory=dict)
     log_path: Path | None = None
     process: Supervised | None = field(repr=False, default=None)
-    entry: registry.Entry | None = field(repr=False, default=None)
+    noted: Path | None = field(repr=False, default=None)  # where `workbench engines ps` finds it
     started_s: float | None = None  # from the launch to the first answer
 
     @property
@@ -106,8 +106,8 @@ class Running:
         """End it and all it started; nothing to do for an endpoint, or a second time."""
         if self.process is not None:
             self.process.stop()
-        if self.entry is not None:
-            registry.forget(self.entry)
+        if self.noted is not None:
+            registry.forget(self.noted)
 
     def __enter__(self) -> "Running":
         return self

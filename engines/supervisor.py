@@ -64,8 +64,12 @@ def segments(pids: list[int]) -> set[str]:
     return found
 
 
-def start(order: Mapping[str, Any]) -> int:
-    """Start the engine in a session of its own; it dies with this process whatever happens."""
+def start(order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    """Start the engine in a session of its own; it dies with this process whatever happens.
+
+    Keep what is returned: when it is thrown away it collects an engine that has ended already, exit code and all, and
+    nobody would ever hear of it.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     announce = os.dup(1)
@@ -77,7 +81,7 @@ def start(order: Mapping[str, Any]) -> int:
             preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # safe: one thread only
         )
     os.close(announce)
-    return engine.pid
+    return engine
 
 
 class Keeper:
@@ -102,7 +106,8 @@ class Keeper:
         self.shared: set[str] = set()
 
     def run(self, order: Mapping[str, Any]) -> int:
-        engine = start(order)
+        kept = start(order)
+        engine = kept.pid
         tell(pid=engine)
         code = None
         while code is None and not self.orphaned:

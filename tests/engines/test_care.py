@@ -77,9 +77,8 @@ def test_an_engine_whose_parent_was_killed_leaves_no_entry(tmp_path: Path) -> No
 def test_a_pid_that_is_somebody_elses_now_is_left_alone(tmp_path: Path) -> None:
     me = engines.processes.ident(os.getpid())  # type: ignore[attr-defined]
     assert me is not None
-    entry = registry.note("fake", "m", None, "http://x", tmp_path / "l", me, os.getpid(), "2026-01-01T00:00:00+00:00")
-    assert entry is not None
-    path = next(registry.folder().glob("*.json"))
+    path = registry.note("fake", "m", None, "http://x", tmp_path / "l", me, os.getpid(), "2026-01-01T00:00:00+00:00")
+    assert path is not None
     path.write_text(path.read_text().replace(f'"keeper_ticks": {me.started_ticks}', '"keeper_ticks": 1'))
     with pytest.raises(UsageError, match="none runs"):
         stop(str(os.getpid()))  # or this test would end here

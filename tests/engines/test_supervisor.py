@@ -149,6 +149,17 @@ def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     keeper.stop()
 
 
+def test_an_engine_that_ends_at_once_is_heard_of_every_time(tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    for _ in range(8):
+        keeper = Supervised([str(program)], child_environment(), tmp_path, tmp_path / "engine.log")
+        with pytest.raises(Failure, match=r"ended at start \(exit code 3\)"):
+            keeper.wait_ready(20)
+        keeper.stop()
+
+
 def test_death_by_signal_is_named(tmp_path: Path) -> None:
     keeper = _start(tmp_path, "import os; os.kill(os.getpid(), 11)")
     with pytest.raises(Failure, match="killed by SIGSEGV"):

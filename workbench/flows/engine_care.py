@@ -89,8 +89,7 @@ def stop(which: str | None) -> list[dict[str, Any]]:
     left = [entry for entry in entries if alive(entry.keeper_process)]
     if left:
         raise Failure(f"engine {left[0].engine!r} (pid {left[0].pid}) did not end within {STOP_S:g} s")
-    for entry in entries:
-        registry.forget(entry)
+    registry.running()  # what has ended is forgotten
     return [{"pid": entry.pid, "engine": entry.engine, "model": entry.model} for entry in entries]
 
 
