@@ -187,7 +187,8 @@ def test_a_full_disk_ends_the_sweep_with_one_line_and_a_rerun_completes_it(tmp_p
     ("DIES", "dies", "fatal: the kernel launch failed, token=key-"), ("SLOW", "too slow", "thinking about it"),
 ])
 def test_what_engines_do_is_labelled_with_their_last_words(tmp_path: Path, own: str, kind: str, says: str) -> None:
-    sweep = Killed(tmp_path / "sweep", f'name = "{own.lower()}"', requests=4, loads="[1, 2]", most_s=2.0, own=own)
+    sweep = Killed(tmp_path / "sweep", f'name = "{own.lower()}"', requests=4, loads="[1, 2]",
+                   most_s=8.0 if own == "SLOW" else 60.0, own=own)
     sweep.start()
     sweep.until(lambda: sweep.find("bad_engines.py"))
     result, errors = sweep.end()

@@ -17,7 +17,7 @@ import psutil
 
 from workbench.bench.telemetry_gpu import Gpus
 
-METRICS_TIMEOUT_S = 1.0
+METRICS_TIMEOUT_S, METRICS_EVERY_S = 1.0, 1.0
 READY = b"ready\n"  # said after the first sample
 
 
@@ -56,7 +56,8 @@ def machine_sample() -> dict[str, Any]:
 
 
 def metrics_reader(order: dict[str, Any]) -> Callable[[], dict[str, float] | None]:
-    """Reads the engine's /metrics: the names asked for; None where it does not answer."""
+    """Reads the engine's /metrics, at most once a second (it costs the engine time): the names asked for; None where
+    it does not answer, and between two readings."""
     names = order.get("metrics") or {}
     if not names:
         return lambda: None
@@ -66,8 +67,13 @@ def metrics_reader(order: dict[str, Any]) -> Callable[[], dict[str, float] | Non
 
     headers = {"Authorization": f"Bearer {order['key']}"} if order.get("key") else {}
     client = httpx.Client(headers=headers, timeout=METRICS_TIMEOUT_S, trust_env=False)
+    due_s = 0.0
 
     def read() -> dict[str, float] | None:
+        nonlocal due_s
+        if (now_s := time.monotonic()) < due_s:
+            return None
+        due_s = now_s + METRICS_EVERY_S
         try:
             answer = client.get(order["metrics_url"])
         except httpx.HTTPError:

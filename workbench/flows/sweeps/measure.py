@@ -14,7 +14,6 @@ from workbench.bench.lengths import obtained
 from workbench.bench.run import run
 from workbench.errors import Failure, UsageError
 from workbench.files import write_json
-from workbench.flows.bench_prompts import Made
 from workbench.flows.sweeps.failures import PointFailure, is_ours, of_run
 from workbench.flows.sweeps.fingerprint import Here
 from workbench.flows.sweeps.guards import guards
@@ -48,39 +47,48 @@ def measure(
     order = telemetry.Order(folder / telemetry.FILE, spec.telemetry_interval_s, host.pid, host.metrics_url,
                             host.metric_names, host.target.api_key)
     failure: PointFailure | None = None
-    made: Made | None = None
     try:
-        made = host.prompts(schedule, folder)
-        provenance = replace(
-            host.provenance, seeds={"workload": point.seed, "prompts": made.salt}, price_usd_per_hour=usd_per_hour,
-            gpu=here.gpu if point.setting.gpus else "", driver=here.driver or "",
-            workload={"role": "sweep", "name": point.workload, "concurrency": point.concurrency,
-                      "rate_per_s": point.rate_per_s, "lengths": made.how},
-        )
         with telemetry.watching(order), deadline(deadline_s) as passed:
             try:
-                log = run(host.target, schedule, made.prompts, folder / LOG, provenance,
-                          concurrency=point.concurrency, workers=min(spec.workers, point.concurrency or len(schedule)))
+                log = _sent(point, spec, host, schedule, folder, here=here, usd_per_hour=usd_per_hour)
             except KeyboardInterrupt:
                 if not passed:
                     raise
-                log = read(folder / LOG)
         if passed:
             failure = PointFailure("too slow", f"stopped after {deadline_s:.0f} s", tuple(host.log_tail()))
+            if not (folder / LOG).exists():
+                return Measured({}, failure)
+            log = read(folder / LOG)
     except UsageError as error:
         return Measured({}, PointFailure("refused", str(error)))
     except Failure as error:
         if is_ours(str(error)):
             raise
-        alive = _alive(host)
-        kind = of_run(str(error), host.log_tail(), alive=alive)
-        if "load generator" in str(error) and alive:
-            kind = PointFailure("client", str(error))
+        alive, said = _alive(host), str(error).replace(str(folder), folder.name)  # no path of this machine
+        kind = of_run(said, host.log_tail(), alive=alive)
+        if "load generator" in said and alive:
+            kind = PointFailure("client", said)
         if not (folder / LOG).exists():
             return Measured({}, kind)
         log, failure = read(folder / LOG), kind
     fields = _fields(log, host, before, spec, folder, usd_per_hour, shares_prefix=shares_prefix)
     return Measured(fields, failure or _died(log, host))
+
+
+def _sent(
+    point: Point, spec: SweepSpec, host: Host, schedule: Sequence[Planned], folder: Path, *, here: Here,
+    usd_per_hour: float | None,
+) -> RunLog:
+    made = host.prompts(schedule, folder)
+    provenance = replace(
+        host.provenance, seeds={"workload": point.seed, "prompts": made.salt}, price_usd_per_hour=usd_per_hour,
+        gpu=here.gpu if point.setting.gpus else "", driver=here.driver or "",
+        workload={"role": "sweep", "name": point.workload, "concurrency": point.concurrency,
+                  "rate_per_s": point.rate_per_s, "lengths": made.how},
+    )
+    workers = min(spec.workers, point.concurrency or len(schedule), len(schedule))
+    return run(host.target, schedule, made.prompts, folder / LOG, provenance, concurrency=point.concurrency,
+               workers=workers)
 
 
 def _died(log: RunLog, host: Host) -> PointFailure | None:
@@ -193,4 +201,9 @@ def deadline(seconds: float) -> Iterator[list[bool]]:
     try:
         yield passed
     finally:
-        timer.cancel()
+        try:
+            timer.cancel()
+            timer.join()
+        except KeyboardInterrupt:  # it fired in the very moment in which all was done
+            if not passed:
+                raise
