@@ -25,6 +25,7 @@ from workbench.control.plane.events import (
     Stop,
     Wake,
 )
+from workbench.text import one_line
 
 REMEDIES: tuple[tuple[int, str, str], ...] = (  # status, what its reason says, what to do
     (429, "limit", "send less, wait as long as it says, or raise that level in [control.limits] or the tenant's plan"),
@@ -52,7 +53,11 @@ def remedy(end: Reject) -> str:
 
 
 def event(item: Event) -> str:
-    """One line."""
+    """One line, whatever the names in it are."""
+    return one_line(_event(item))
+
+
+def _event(item: Event) -> str:
     match item:
         case Arrived():
             model = f" {item.model}" if item.model else ""
@@ -86,8 +91,28 @@ def left(item: Left) -> str:
     return f"ok, {item.prompt_tok} prompt tokens{cached}, {item.output_tok} output tokens"
 
 
+SCALES = {  # unit -> how many make one shown, what stands before and after it, least digits
+    "milli_rate": (10**3, "", "x", 1), "milli_spread": (10**3, "", " spreads", 1), "ppm": (10**4, "", " %", 1),
+    "us": (10**3, "", " ms", 1), "pusd": (10**12, "USD ", "", 4), "": (1, "", "", 0)}
+
+
+def alarm(what: str, severity: str, value: int, limit: int, unit: str = "") -> str:
+    """`page: gold burns: fast, 5.4x of 5x`; without a limit (of a detector that learns it) the value alone. With so
+    many digits that one sees which is more."""
+    scale, before, after, least = SCALES.get(unit, (1, "", f" {unit}", 0))
+    many = next((n for n in range(least, 13) if round(value / scale, n) != round(limit / scale, n)), least)
+    most = f"{limit / scale:,.{many}f}"
+    if unit != "pusd" and "." in most:
+        most = most.rstrip("0").rstrip(".")
+    return f"{severity}: {what}, {before}{value / scale:,.{many}f}{after}" + (f" of {most}{after}" if limit else "")
+
+
 def decision(item: Decision) -> str:
     """One line, without the request's id."""
+    return one_line(_decision(item))
+
+
+def _decision(item: Decision) -> str:
     match item:
         case Reject():
             again = "" if item.retry_after_ns is None else f"; come again in {seconds(item.retry_after_ns)}"
@@ -108,8 +133,8 @@ def decision(item: Decision) -> str:
             return f"start replica {replica}{' on ' + node if node else ''}: {why}"
         case Stop(replica, why):
             return f"stop replica {replica}: {why}"
-        case Alarm(what, severity, value, limit):
-            return f"{severity}: {what} {value:,}, limit {limit:,}"
+        case Alarm(what, severity, value, limit, unit):
+            return alarm(what, severity, value, limit, unit)
         case Shift(alias, act, share_ppm, reason):
             return f"{alias}: {act} at {share_ppm / 1e4:g} %: {reason}"
         case Wake(at_ns):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.figures.table import Table, number, percent
+from workbench.flows.journal_words import alarm
 
 BAD = ("rejected", "shed", "timeout", "error", "cancelled")
 BAD_WORDS = ("rejected", "shed", "expired", "error", "cancelled")
@@ -110,7 +111,7 @@ def _words(one: Mapping[str, Any]) -> tuple[str, str]:
         case "Failure":
             return f"failure: {one['what']}", ""
         case "Alarm":
-            return f"{one['severity']}: {one['what']} {one['value']:,}, limit {one['limit']:,}", ""
+            return alarm(one["what"], one["severity"], one["value"], one["limit"], one.get("unit", "")), ""
     return f"{one['alias']}: {one['act']} at {one['share_ppm'] / 1e4:g} %: {one['reason']}", ""
 
 

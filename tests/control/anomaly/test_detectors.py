@@ -95,7 +95,7 @@ def test_a_season_is_no_change_where_it_is_known() -> None:
 def test_alarms_say_what_was_exceeded() -> None:
     detector = Cusum(learn=2, slack_milli=0, limit_milli=1000)
     assert [detector.update(at, value) for at, value in enumerate((10, 14, 12, 15))] == [
-        None, None, None, Alarm(3, "up", "notice", 1500, 1000)]
+        None, None, None, Alarm(3, "up", "notice", 1500, 1000, "milli_spread")]
 
 
 @pytest.mark.parametrize(("make", "message"), [

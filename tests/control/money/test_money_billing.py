@@ -151,10 +151,12 @@ def test_a_plan_changed_in_mid_month_is_paid_by_the_day_and_prices_change_at_the
     engine.subscribe(700, "t", "team", 750)
     [invoice] = engine.on_time(MONTH)
     fees = {line.text: line.pusd for line in invoice.lines if line.what == "fee"}
-    assert fees == {"pro [0, 750)": (20 * PUSD_PER_USD + 1) * 3 // 4, "team [750, 1000)": 50 * PUSD_PER_USD // 4}
+    assert fees == {
+        "pro, 0 s to 0.00000075 s": (20 * PUSD_PER_USD + 1) * 3 // 4,
+        "team, 0.00000075 s to 0.000001 s": 50 * PUSD_PER_USD // 4}
     [missing] = [line.pusd for line in invoice.lines if line.what == "minimum"]
     assert missing == (30 * PUSD_PER_USD + 7) - (30 * PUSD_PER_USD + 7) * 3 // 4 - 25 * 333_333_333 - 5_000_000
-    assert "team [750, 1000)" in invoice.text()
+    assert "team, 0.00000075 s to 0.000001 s" in invoice.text()
 
 
 def test_a_new_price_holds_from_its_time_on_for_those_already_served() -> None:

@@ -61,7 +61,7 @@ def test_a_tier_that_burns_its_budget_pages_once_and_again_when_it_burns_again()
         one.request(second * SECOND, ok=False, tier="none")  # without a promise
     # 10 % may fail; of 10 s more than half are bad after six seconds, told at the end of the sixth
     assert [(at_ns // SECOND, alarm) for at_ns, alarm in one.said] == [
-        (26, Alarm("gold burns: fast", "page", 6000, 5000)), (56, Alarm("gold burns: fast", "page", 6000, 5000))]
+        (at_s, Alarm("gold burns: fast", "page", 6000, 5000, "milli_rate")) for at_s in (26, 56)]
 
 
 def test_a_late_first_byte_burns_as_an_error_does_and_what_is_the_clients_own_does_not() -> None:

@@ -70,7 +70,7 @@ class BurnRate(Clock):
             fires = self._burns(rule.long_ns, rule) and self._burns(rule.short_ns, rule)
             if fires and not self._firing[rule.name]:
                 rate_milli = self.rate_milli(rule.long_ns)
-                alarms.append(Alarm(now_ns, rule.name, rule.severity, rate_milli, rule.rate_milli))
+                alarms.append(Alarm(now_ns, rule.name, rule.severity, rate_milli, rule.rate_milli, "milli_rate"))
             self._firing[rule.name] = fires
         return tuple(alarms)
 

@@ -43,7 +43,8 @@ class Cusum(Clock):
         if max(self._up, self._down) <= limit:
             return None
         what = "up" if self._up > self._down else "down"
-        alarm = Alarm(now_ns, what, "notice", max(self._up, self._down) // self._spread, self.limit_milli)
+        alarm = Alarm(now_ns, what, "notice", max(self._up, self._down) // self._spread, self.limit_milli,
+                      "milli_spread")
         self._start()
         return alarm
 

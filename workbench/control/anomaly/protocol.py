@@ -13,6 +13,7 @@ class Alarm(NamedTuple):
     severity: str  # page, ticket, notice
     value: int  # what was seen, in the unit of the detector
     limit: int  # what it exceeded
+    unit: str = ""  # milli_rate (of what a budget allows), milli_spread (of the usual), pusd; "": the value's own
 
 
 class Detector(Protocol):

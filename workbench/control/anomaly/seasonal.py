@@ -28,7 +28,8 @@ class SeasonalNaive(Clock):
         alarm = None
         if full and not self._quiet and abs(off) * 1000 * self.season > self.limit_milli * usual:
             size = abs(off) * 1000 * self.season // usual
-            alarm = Alarm(now_ns, "up" if off > 0 else "down", "notice", size, self.limit_milli)
+            alarm = Alarm(now_ns, "up" if off > 0 else "down", "notice", size, self.limit_milli,
+                          "milli_spread")
             self._quiet = self.season
         self._quiet = max(0, self._quiet - 1)
         self._sum += abs(off) - (self._differences[0] if full else 0)

@@ -122,9 +122,10 @@ class Billing:
         self.ledger.tick(now_ns)
         counters = list(self._pricer.counters(tenant))
         late = late_by_period(counters, period)
-        charges = usage_charges(counters, period)
+        utc_ns: int = getattr(self.calendar, "utc_ns", 0)  # of dates on the invoice
+        charges = usage_charges(counters, period, utc_ns)
         usage_pusd = sum(one.pusd for one in charges)
-        fees, minimum_pusd = plan_charges(self.subscriptions, tenant, period)
+        fees, minimum_pusd = plan_charges(self.subscriptions, tenant, period, utc_ns)
         fees_pusd = sum(one.pusd for one in fees)
         missing = self._commitments.close(tenant, period, minimum_pusd, usage_pusd - sum(late.values()))
         given_back = sum(self._commitments.late(tenant, *one) for one in late.items())
@@ -138,7 +139,7 @@ class Billing:
             ("credit", "credits", -used), ("carried", "kept as a credit", carried)) if pusd]
         total_cents, lines = lines_of(charges)
         number = f"INV-{len(self.invoices) + 1:06d}"
-        invoice = Invoice(number, tenant, period, now_ns, now_ns + self.terms_ns, lines, total_cents)
+        invoice = Invoice(number, tenant, period, now_ns, now_ns + self.terms_ns, lines, total_cents, utc_ns)
         if carried:
             self.credits.grant(Grant(f"carried:{number}", tenant, carried, now_ns))
         expired = self.credits.expire(tenant, period.end_ns)

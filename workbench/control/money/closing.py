@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from workbench.control.money.invoice import Charge
-from workbench.control.money.periods import Period
+from workbench.control.money.periods import Period, moment
 from workbench.control.money.plans import Subscriptions
 from workbench.control.money.pricing import Counter
 
@@ -26,7 +26,7 @@ class Commitments:
         return max(0, minimum_pusd - usage_pusd - pusd) - max(0, minimum_pusd - usage_pusd)
 
 
-def usage_charges(counters: Sequence[Counter], period: Period) -> list[Charge]:
+def usage_charges(counters: Sequence[Counter], period: Period, utc_ns: int = 0) -> list[Charge]:
     """Everything not yet billed, up to the end of the period; marks it as billed. Oldest first."""
     charges = list[Charge]()
     for one in sorted(counters, key=lambda one: (one.period, one.version[:2], one.version[3:])):
@@ -35,9 +35,19 @@ def usage_charges(counters: Sequence[Counter], period: Period) -> list[Charge]:
             one.billed_tok, one.billed_pusd = one.tok, one.pusd
             text = f"{one.version.model} {one.version.kind}"
             if one.period < period:
-                text += f", late, of {one.period.start_ns} ns"
-            charges.append(Charge("adjustment" if one.period < period else "usage", text, tok, pusd))
+                text += f", late, of the period from {moment(one.period.start_ns, utc_ns)}"
+            charges.append(Charge("adjustment" if one.period < period else "usage", text, tok, pusd,
+                                  _price(one, utc_ns)))
     return charges
+
+
+def _price(counter: Counter, utc_ns: int) -> str:
+    """The unit price, and from when until when it held where it changed in the middle of the period."""
+    version, period = counter.version, counter.period
+    words = version.rate.words()
+    if period.start_ns < version.from_ns:
+        words += f", from {moment(version.from_ns, utc_ns)}"
+    return words + (f", until {moment(version.until_ns, utc_ns)}" if version.until_ns < period.end_ns else "")
 
 
 def late_by_period(counters: Sequence[Counter], period: Period) -> dict[Period, int]:
@@ -49,13 +59,16 @@ def late_by_period(counters: Sequence[Counter], period: Period) -> dict[Period, 
     return late
 
 
-def plan_charges(subscriptions: Subscriptions, tenant: str, period: Period) -> tuple[list[Charge], int]:
+def plan_charges(
+    subscriptions: Subscriptions, tenant: str, period: Period, utc_ns: int = 0
+) -> tuple[list[Charge], int]:
     """Fees, each plan's for its time, and the minimum commitment of the whole period."""
     fees, minimum_pusd = list[Charge](), 0
     for name, from_ns, until_ns in subscriptions.within(tenant, period):
         plan = subscriptions.plans[name]
         minimum_pusd += period.prorate(plan.minimum_pusd, from_ns, until_ns)
         if plan.fee_pusd:
-            part = "" if (from_ns, until_ns) == period else f" [{from_ns}, {until_ns})"
+            part = "" if (from_ns, until_ns) == period else (
+                f", {moment(from_ns, utc_ns)} to {moment(until_ns, utc_ns)}")
             fees.append(Charge("fee", name + part, 0, period.prorate(plan.fee_pusd, from_ns, until_ns)))
     return fees, minimum_pusd

@@ -27,6 +27,22 @@ class Period(NamedTuple):
         return amount * end // whole_ns - amount * begin // whole_ns
 
 
+def moment(at_ns: int, utc_ns: int = 0) -> str:
+    """For people: the date and time in UTC where it is known when the run's clock shows 0, else the time on that clock,
+    in whole days or in seconds, to the last nanosecond."""
+    if utc_ns:
+        seconds, rest_ns = divmod(at_ns + utc_ns, NS)
+        when = datetime.fromtimestamp(seconds, UTC)
+        time = f"{when:%H:%M:%S}" if when.second or rest_ns else f"{when:%H:%M}"
+        time += f".{rest_ns:09}".rstrip("0") if rest_ns else ""
+        return f"{when:%Y-%m-%d}" + (f" {time}" if time != "00:00" else "") + " UTC"
+    if at_ns and at_ns % DAY_NS == 0:
+        return f"day {at_ns // DAY_NS}"
+    seconds, rest_ns = divmod(abs(at_ns), NS)
+    part = f".{rest_ns:09}".rstrip("0") if rest_ns else ""
+    return f"{'-' if at_ns < 0 else ''}{seconds}{part} s"
+
+
 class Calendar(Protocol):
     """Which billing period a time belongs to."""
 

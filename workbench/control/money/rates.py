@@ -17,6 +17,10 @@ class Rate(Protocol):
 
     def total_pusd(self, tok: int) -> int: ...
 
+    def words(self) -> str:
+        """The unit price, for people."""
+        ...
+
 
 class Flat(NamedTuple):
     """Each token the same."""
@@ -25,6 +29,9 @@ class Flat(NamedTuple):
 
     def total_pusd(self, tok: int) -> int:
         return tok * self.micro_usd_per_mtok
+
+    def words(self) -> str:
+        return f"{_usd(self.micro_usd_per_mtok)} USD/Mtok"
 
 
 class Tier(NamedTuple):
@@ -49,6 +56,9 @@ class Graduated(NamedTuple):
             begin_tok = end_tok
         return pusd
 
+    def words(self) -> str:
+        return _tier_words(self.tiers)
+
 
 class Volume(NamedTuple):
     """All tokens at the price of the tier that the total reaches."""
@@ -57,6 +67,9 @@ class Volume(NamedTuple):
 
     def total_pusd(self, tok: int) -> int:
         return tok * next(price for up_to_tok, price in self.tiers if up_to_tok is None or tok <= up_to_tok)
+
+    def words(self) -> str:
+        return f"{_tier_words(self.tiers)}, by volume"
 
 
 class Package(NamedTuple):
@@ -67,6 +80,20 @@ class Package(NamedTuple):
 
     def total_pusd(self, tok: int) -> int:
         return -(-tok // self.size_tok) * self.micro_usd * PUSD_PER_MICRO_USD
+
+    def words(self) -> str:
+        return f"{_usd(self.micro_usd)} USD per {self.size_tok:,} tok"
+
+
+def _usd(micro_usd: int) -> str:
+    """Exact, with two decimals or more."""
+    whole, part = divmod(micro_usd, 10**6)
+    return f"{whole}.{f'{part:06}'.rstrip('0'):0<2}"
+
+
+def _tier_words(tiers: Sequence[Tier]) -> str:
+    steps = [f"{_usd(price)}" + ("" if up_to_tok is None else f" to {up_to_tok:,} tok") for up_to_tok, price in tiers]
+    return f"{', then '.join(steps)} USD/Mtok"
 
 
 def rate_from(where: str, facts: Mapping[str, Any]) -> Rate:

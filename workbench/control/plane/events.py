@@ -1,7 +1,8 @@
 """What the control plane is told and what it answers, and how both are written: one flat JSON object each."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 # failure: 5xx or broken off. rejected: the engine's 429. refused: any other 4xx. unsent: no connection
 Outcome = Literal["ok", "failure", "rejected", "timeout", "refused", "unsent"]
@@ -47,7 +48,8 @@ class Progress(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A released attempt is over at its replica. `prompt_tok` and `cached_tok` as far as they were computed."""
+    """A released attempt is over at its replica. `prompt_tok` and `cached_tok` as far as they were computed;
+    `output_tok` of one that broke off: what its client has."""
 
     request_id: str
     attempt: int
@@ -178,12 +180,14 @@ class Stop(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """Somebody should look: `what` burns or changed. `value` exceeded `limit`, in the detector's unit."""
+    """Somebody should look: `what` burns or changed. `value` exceeded `limit`, in `unit`: milli_rate (of what a budget
+    of errors allows), milli_spread (of the usual difference), pusd, ppm, us; empty: a count."""
 
     what: str
     severity: Literal["page", "ticket", "notice"]
     value: int
     limit: int
+    unit: str = ""
 
 
 class Shift(NamedTuple):
@@ -207,7 +211,7 @@ EVENTS: tuple[type[Any], ...] = (
     Arrived, FirstToken, Progress, Left, Gone, Report, ReplicaUp, ReplicaDown, Heartbeat, Notice, Time)
 DECISIONS: tuple[type[Any], ...] = (
     Reject, Answer, Release, Cancel, Finish, Charge, Start, Stop, Alarm, Shift, Wake)
-_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (*EVENTS, *DECISIONS)}
+LARGEST = 1 << 127  # no number that is told or decided reaches it
 
 
 def to_json(item: Event | Decision) -> dict[str, Any]:
@@ -218,15 +222,48 @@ def to_json(item: Event | Decision) -> dict[str, Any]:
     return {"kind": type(item).__name__, **values}
 
 
-def from_json(raw: Mapping[str, Any]) -> Any:
+def from_json(raw: Any, kinds: Sequence[type[Any]] = (*EVENTS, *DECISIONS)) -> Any:
     """The event or decision again; ValueError for what no version wrote."""
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"{raw!r:.60} is no table with a kind")
     values = dict(raw)
-    kind = _KINDS.get(str(values.pop("kind", "")))
+    name = values.pop("kind", None)
+    kind = next((one for one in kinds if one.__name__ == name), None)
     if kind is None:
-        raise ValueError(f"kind {raw.get('kind')!r} is neither an event nor a decision")
+        raise ValueError(f"kind {name!r:.60} is not one of {', '.join(one.__name__ for one in kinds)}")
     if isinstance(values.get("prefix_ids"), list):
         values["prefix_ids"] = tuple(values["prefix_ids"])
     try:
-        return kind(**values)
+        item = kind(**values)
     except TypeError as error:
-        raise ValueError(f"{raw.get('kind')}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
+    fields = _hints(kind)
+    for field in values:
+        if not _fits(values[field], fields[field]):
+            raise ValueError(f"{name}.{field}: {values[field]!r:.60} is not {_told(fields[field])}")
+    return item
+
+
+@cache
+def _hints(kind: type[Any]) -> Mapping[str, Any]:
+    return get_type_hints(kind)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """A bool is no number here, and a number is one that a clock or an account may reach."""
+    if hint is int:
+        return type(value) is int and abs(value) < LARGEST
+    if hint is str:
+        return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+    if get_origin(hint) is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(one, int) for one in value)
+    return value is None or _fits(value, int)  # int | None
+
+
+def _told(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    return "text" if hint is str else "whole numbers" if get_origin(hint) is tuple else (
+        "a whole number below 2^127" + ("" if hint is int else ", or null"))

@@ -10,7 +10,7 @@ from workbench.control.plane import events
 from workbench.control.plane.desk import Desk
 from workbench.control.plane.inside import Inside
 from workbench.control.plane.operations.budgets import Budget
-from workbench.control.plane.operations.counts import SIGNALS, Counts
+from workbench.control.plane.operations.counts import SIGNALS, UNITS, Counts
 from workbench.control.plane.operations.members import Members
 from workbench.control.plane.operations.ticks import Ticks
 
@@ -68,13 +68,14 @@ class Alarms:
             value = SIGNALS[signal](counts)
             changed = None if value is None else detector.update(now_ns, value)
             if changed is not None:
-                self._say(now_ns, f"{signal} changed: ", changed)
+                self._say(now_ns, f"{signal} changed: ", changed, UNITS[signal])
         for name, (tenant, budget) in self.budgets.items():
             total_pusd = self._charged_pusd.get(tenant, 0) if tenant else cost_pusd
             for alarm in budget.look(now_ns, total_pusd):
                 self._say(now_ns, f"budget {name}: ", alarm)
 
-    def _say(self, now_ns: int, whose: str, alarm: Alarm) -> None:
+    def _say(self, now_ns: int, whose: str, alarm: Alarm, unit: str = "") -> None:
+        """`unit` of the value, for a detector that has none of its own."""
         what = whose + alarm.what
         last_ns = self._said_ns.get(what)
         if last_ns is not None and now_ns - last_ns < self.quiet_ns:
@@ -82,4 +83,4 @@ class Alarms:
             return
         self._said_ns[what] = now_ns
         severity = cast("Literal['page', 'ticket', 'notice']", alarm.severity)
-        self.desk.decided.append(events.Alarm(what, severity, alarm.value, alarm.limit))
+        self.desk.decided.append(events.Alarm(what, severity, alarm.value, alarm.limit, alarm.unit or unit))

@@ -58,4 +58,4 @@ class Budget:
         if what in self._said:
             return ()
         self._said.append(what)
-        return (Alarm(now_ns, what, severity, value, self.most_pusd),)
+        return (Alarm(now_ns, what, severity, value, self.most_pusd, "pusd"),)

@@ -40,3 +40,4 @@ SIGNALS: Mapping[str, Callable[[Counts], int | None]] = {
     "charged": lambda counts: counts.charged_pusd,
     "cost": lambda counts: counts.cost_pusd,
 }
+UNITS: Mapping[str, str] = {"arrivals": "", "errors": "ppm", "ttft": "us", "charged": "pusd", "cost": "pusd"}
