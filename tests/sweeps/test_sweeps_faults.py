@@ -115,6 +115,21 @@ def test_two_bad_starts_in_a_row_label_the_rest_of_the_setting_untried(served: S
     assert tails == [["loading", "CUDA out of memory"]] * 2
 
 
+@pytest.mark.slow
+def test_a_search_goes_on_where_it_was_and_begins_anew_for_another_slo(served: Service, tmp_path: Path) -> None:
+    text = TEXT.replace("OPTIONS", "[{}]").replace("requests = 4", "requests = 6").replace(
+        "concurrency = LOADS", "search = { slo = { ttft_s = 20.0 }, from_rate_per_s = 50.0, most_rate_per_s = 100.0 }")
+
+    def again(text: str, *drawn: str | None) -> dict[str, Any]:
+        return run_to_the_end(parse(SweepSpec, text, "t.toml"), tmp_path, Faults(served, drawn))[0]
+
+    first = again(text, None, "interrupt")
+    assert (first["points"], first["kept"], first["searches"][0]["rate_per_s"]) == (2, 1, 100.0)
+    assert (again(text)["ran"], again(text)["kept"]) == (0, 2)
+    assert again(text.replace("20.0", "19.0"))["ran"] == 2
+    assert len(list((tmp_path / "superseded").iterdir())) == 2
+
+
 def test_a_point_that_does_not_fit_is_not_begun(served: Service, tmp_path: Path) -> None:
     faults = Faults(served, [])
     budget = Budget.begin(1.0, None, 0.001)

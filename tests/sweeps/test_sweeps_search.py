@@ -106,6 +106,7 @@ def test_a_queue_that_grows_is_saturated_and_not_steady_and_a_level_one_is_neith
     growing = log_of([0.2 + 0.1 * i for i in range(100)])
     assert (saturated(level), saturated(growing)) == (False, True)
     assert guards(level, {}, {}, NO_GPU, shares_prefix=False)["warnings"] == []
+    assert saturated(log_of([1.0] * 20)) is False  # long answers, and a short run: nothing piles up
     found = guards(growing, {}, {}, NO_GPU, shares_prefix=False)
     assert found["steady"]["steady"] is False
     assert found["warnings"] == [f"not steady: e2e_s changed by {found['steady']['change_frac']:+.0%} over the run"]

@@ -3,10 +3,11 @@
 from typing import Any
 
 from workbench.flows.sweeps.estimate import estimate
-from workbench.flows.sweeps.points import Point, settings
+from workbench.flows.sweeps.fingerprint import differing
+from workbench.flows.sweeps.points import Point, points, settings
 from workbench.flows.sweeps.run import Sweep
 from workbench.flows.sweeps.search import Found, next_point
-from workbench.flows.sweeps.store import Store, read_point
+from workbench.flows.sweeps.store import Row, Store, read_point
 
 SEARCH_POINTS = 8  # a stated guess: three doublings, three halvings of the gap, two repeats
 
@@ -21,17 +22,24 @@ def _rows_of(sweep: Sweep) -> Store:
 
 
 def _listed(sweep: Sweep, store: Store) -> list[tuple[Point, int]]:
-    """Points with how often each counts: a search is known by its next point only."""
-    from workbench.flows.sweeps.points import points
-
+    """Points with how often each counts: of a search the finished ones, and the next for all that follow."""
     if sweep.spec.load.search is None:
         return [(point, 1) for point in points(sweep.spec)]
     found = []
     for setting in settings(sweep.spec):
         for table in sweep.spec.workload:
-            answer = next_point(sweep.spec, setting, str(table["name"]), store.rows.values())
-            if not isinstance(answer, Found):
-                found.append((answer, SEARCH_POINTS))
+            verified: list[Row] = []
+            while True:
+                answer = next_point(sweep.spec, setting, str(table["name"]), verified)
+                if isinstance(answer, Found):
+                    break
+                now, _ = sweep.fingerprint(answer, sweep.schedule(answer))
+                row = store.rows.get(answer.id)
+                if row is None or differing(row["fingerprint"], now):
+                    found.append((answer, SEARCH_POINTS))
+                    break
+                found.append((answer, 1))
+                verified.append(row)
     return found
 
 

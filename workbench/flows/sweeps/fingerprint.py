@@ -43,10 +43,13 @@ def command_of(engine: Engine, setting: Setting) -> list[str]:
 
 
 def fingerprint(
-    point: Point, engine: Engine, model: ModelFile | None, schedule: Sequence[Planned], here: Here, *, workers: int = 1
+    point: Point, engine: Engine, model: ModelFile | None, schedule: Sequence[Planned], here: Here, *, workers: int = 1,
+    slo: Mapping[str, Any] | None = None,
 ) -> Fingerprint:
-    """Known before anything is started, so that a rerun can tell what it need not do."""
-    return {
+    """Known before anything is started, so that a rerun can tell what it need not do. `slo` is what a searched point
+    is judged by: its row holds the verdict."""
+    judged = {"slo": dict(slo)} if slo is not None and point.searched else {}
+    return judged | {
         "engine": engine.name, "engine_version": engine.version(), "engine_file": engine.source,
         "command": command_of(engine, point.setting),
         "model": point.setting.model, "quant": model.quant if model else point.setting.quant,

@@ -63,7 +63,8 @@ class Sweep:
         """Of a setting that the engine refuses: what was asked, and the refusal."""
         try:
             engine, model = self.shelf.engine(point.setting.engine), self.shelf.model(point.setting)
-            return fingerprint(point, engine, model, schedule, self.here, workers=self.spec.workers), None
+            slo = self.spec.load.search.slo.model_dump() if self.spec.load.search else None
+            return fingerprint(point, engine, model, schedule, self.here, workers=self.spec.workers, slo=slo), None
         except UsageError as error:
             return {"asked": digest(point.as_dict())}, PointFailure("refused", str(error))
 
@@ -163,8 +164,8 @@ class Sweep:
         else:
             for setting in settings(self.spec):
                 for table in self.spec.workload:
-                    while True:
-                        found = search.next_point(self.spec, setting, str(table["name"]), store.rows.values())
+                    while True:  # a row counts once it is known to be of this very measurement
+                        found = search.next_point(self.spec, setting, str(table["name"]), self._mine(store))
                         if isinstance(found, search.Found):
                             break
                         yield found
@@ -212,7 +213,7 @@ class Sweep:
         found = []
         for setting in settings(self.spec):
             for table in self.spec.workload:
-                answer = search.next_point(self.spec, setting, str(table["name"]), store.rows.values())
+                answer = search.next_point(self.spec, setting, str(table["name"]), self._mine(store))
                 done = asdict(answer) if isinstance(answer, search.Found) else {"why": "not finished"}
                 found.append({"setting": setting.key, "label": setting.label, "workload": table["name"], **done})
         return found
