@@ -19,7 +19,7 @@ from workbench.config import read_text
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.events import Alarm, Arrived, Notice, ReplicaDown, ReplicaUp, Shift, Start, Stop, Time
 from workbench.control.plane.journal import Entry, PlaneJournal
-from workbench.control.plane.metrics import PlaneMetrics
+from workbench.control.plane.metrics import PlaneMetrics, models_of
 from workbench.errors import Failure, UsageError
 from workbench.flows import plane_policies
 from workbench.flows.plane_attempts import broken, operations
@@ -302,5 +302,5 @@ def test_the_metrics_file_is_what_a_replay_of_the_journal_counts(ran: tuple[Path
         stem = folder / f"seed-{run['seed']}"
         journal = PlaneJournal.parse(stem.with_suffix(".journal.jsonl").read_text(encoding="utf-8").splitlines())
         text = stem.with_suffix(".metrics.prom").read_text(encoding="utf-8")
-        assert text == PlaneMetrics.of(journal.entries).values.text()
+        assert text == PlaneMetrics.of(journal.entries, models_of(plane_of(journal.facts))).values.text()
         assert f"workbench_arrivals_total {run['tally']['arrived']}\n" in text

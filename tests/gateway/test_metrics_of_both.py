@@ -11,7 +11,7 @@ from sims.overheads import Overheads
 from sims.plane.run import simulate_plane
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.journal import Entry
-from workbench.control.plane.metrics import ObservedPlane, PlaneMetrics
+from workbench.control.plane.metrics import ObservedPlane, PlaneMetrics, models_of
 from workbench.control.telemetry.values import Values
 from workbench.gateway.driver import Gateway
 from workbench.gateway.virtual import VirtualLoop, run
@@ -34,13 +34,13 @@ def test_simulation_gateway_and_replay_emit_the_same_values(facts: dict[str, obj
         for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:  # engines wait for ever
             task.cancel()
         await asyncio.sleep(0)
-        return plane.metrics.values, PlaneMetrics.of(entries).values
+        return plane.metrics.values, PlaneMetrics.of(entries, models_of(plane)).values
 
     live, replayed = run(main)
     simulated = simulate_plane(plans, Steps(), RULES, facts, arrival=lambda plan: told[plan.request_id],
                                overheads=Overheads())
     assert simulated.journal is not None
-    of_simulation = PlaneMetrics.of(simulated.journal.entries).values
+    of_simulation = PlaneMetrics.of(simulated.journal.entries, models_of(plane_of(facts))).values
     assert live == replayed == of_simulation
     assert live.text() == of_simulation.text()
     assert live.get("workbench_arrivals_total") == len(plans)
@@ -56,5 +56,5 @@ def test_a_simulation_that_keeps_no_journal_has_the_same_metrics() -> None:
         assert (found.journal is not None) == keep
         values.append(found.plane.metrics.values)
         if found.journal is not None:
-            assert PlaneMetrics.of(found.journal.entries).values == values[0]
+            assert PlaneMetrics.of(found.journal.entries, models_of(found.plane)).values == values[0]
     assert values[0] == values[1]

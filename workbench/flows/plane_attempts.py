@@ -33,7 +33,9 @@ DECIDED = (Start, Stop, Alarm, Shift)
 
 
 def attempts(entries: Sequence[Entry]) -> pa.Table:
-    """One row an attempt, retries and hedges included, in the order of release. What is told late changes nothing."""
+    """One row an attempt, retries and hedges included, in the order of release. What is told late changes nothing.
+    A replica that stops with attempts on it is taken for dead, and these for failed: they have no event of their own.
+    """
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for now_ns, event, decisions in entries:
         if isinstance(event, FirstToken | Left):
@@ -50,6 +52,10 @@ def attempts(entries: Sequence[Entry]) -> pa.Table:
                     "release_ns": now_ns, "outcome": "unfinished"}
             elif isinstance(one, Cancel):
                 rows[one.request_id, one.attempt] |= {"end_ns": now_ns, "outcome": "cancelled", "error": one.why}
+            elif isinstance(one, Stop):
+                for row in rows.values():
+                    if row["replica"] == one.replica and row["end_ns"] is None:
+                        row |= {"end_ns": now_ns, "outcome": "failure", "error": f"node lost: {one.why}"}
     return pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
 
 

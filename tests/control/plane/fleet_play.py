@@ -28,10 +28,15 @@ from workbench.control.plane.journal import Entry
 SECOND = 10**9
 
 
+def _nothing() -> None:
+    pass
+
+
 class FleetPlay:
     """It does what is decided, and watches: tokens grow, and who is sent somewhere is sent to one that is ready."""
 
-    def __init__(self, facts: Mapping[str, Any], service_ns: int = SECOND, cold_ns: int = 5 * SECOND) -> None:
+    def __init__(self, facts: Mapping[str, Any], service_ns: int = SECOND, cold_ns: int = 5 * SECOND,
+                 hedged: bool = False) -> None:
         self.plane, self.service_ns, self.cold_ns = plane_of(facts), service_ns, cold_ns
         self.now_ns = self._sequence = self.count = self.highest = 0
         self.entries: list[Entry] = []
@@ -40,6 +45,7 @@ class FleetPlay:
         self.ended: dict[str, Any] = {}
         self.sizes: list[tuple[int, int, int]] = []  # (when, +1 or -1, replica)
         self.silent: set[str] = set()
+        self.hedged, self.watch = hedged, _nothing
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
 
     @property
@@ -62,6 +68,7 @@ class FleetPlay:
         decisions = self.plane.on(self.now_ns, event)
         self.entries.append(Entry(self.now_ns, event, decisions))
         self.plane.check()
+        self.watch()
         for one in decisions:
             self._do(one)
         return [one for one in decisions if not isinstance(one, Wake)]
@@ -87,7 +94,7 @@ class FleetPlay:
         elif isinstance(one, Wake):
             self.at(one.at_ns, lambda: self.tell(Time()) and None)
         else:
-            assert not isinstance(one, Cancel)
+            assert self.hedged or not isinstance(one, Cancel)
 
     def _up(self, one: Start) -> None:
         if self.token[one.replica] == one.token:

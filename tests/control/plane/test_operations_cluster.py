@@ -11,6 +11,7 @@ from workbench.control.plane.events import (
     Arrived,
     Finish,
     FirstToken,
+    Gone,
     Heartbeat,
     Left,
     Notice,
@@ -95,7 +96,7 @@ def test_without_room_it_waits_and_a_node_comes_back_after_probation() -> None:
     told(one, 120, Heartbeat("a"))
     told(one, 150, Heartbeat("b"))
     assert told(one, 169, Heartbeat("a")) == []
-    assert told(one, 170, Time()) == [Start(0, 3, "a", "a is down")]
+    assert told(one, 170, Time()) == [Start(0, 3, "a", "a is down; waited since 0 s for a node")]
 
 
 def test_a_spot_notice_moves_a_replica_and_frees_its_gpus() -> None:
@@ -114,6 +115,66 @@ def test_what_drains_on_a_dead_node_is_not_wanted_elsewhere() -> None:
     assert one.desk.operations is not None
     one.desk.operations.members.drain(90, 0, "by hand")
     assert told(one, 100, Time()) == [Stop(0, "a is down"), Start(0, 2, "b", "1 wanted, 0 there")], "by the autoscaler"
+
+
+def test_two_nodes_die_at_one_look_and_what_drained_on_one_makes_room_for_the_other() -> None:
+    """The stop of the drained one places the other before it is known as lost."""
+    one = plane({"a": 1, "b": 1, "c": 1}, lease_ns=50)
+    told(one, 0, Arrived("r1"))
+    told(one, 10, Notice(0, 30))
+    told(one, 60, Heartbeat("c"))
+    assert told(one, 100, Time()) == [Stop(0, "a is down"), Stop(1, "b is down"), Start(1, 3, "c", "b is down")]
+    assert where(one) == {1: "c"}
+    assert told(one, 110, ReplicaUp(1, 3)) == [Release("r1", 2, 1, "")]
+
+
+def test_a_replica_whose_nodes_die_one_after_another_comes_up_by_its_last_token() -> None:
+    """Its new homes fall silent while the lease of the first holds: it is stopped once, however often it is moved."""
+    one = plane({"a": 1, "b": 1, "c": 1, "d": 1}, 1, lease_ns=600)
+    stops = []
+    for now_ns in range(10, 600, 10):
+        for node, dies_ns in (("b", 120), ("c", 240), ("d", 9999)):
+            if now_ns < dies_ns:
+                stops += told(one, now_ns, Heartbeat(node))
+        stops += told(one, now_ns, Time())
+    assert stops == [Stop(0, "a is down")]
+    assert where(one) == {0: "d"}
+    told(one, 599, Heartbeat("d"))
+    assert told(one, 600, Time()) == [Start(0, 2, "d", "c is down")]
+    assert told(one, 640, ReplicaUp(0, 2)) == []
+    assert told(one, 641, Arrived("r1")) == [Release("r1", 1, 0, "")]
+    assert one.desk.tally.fenced == 0
+
+
+def test_who_waits_for_a_node_is_not_paid_for_and_stops_unheard() -> None:
+    one = plane({"a": 1}, [{}, {"started": False}], window=1, autoscale={
+        "every_ns": SECOND, "in_ns": 0, "policy": {"name": "queue_based", "parameters": {
+            "slots": 1, "service_ns": SECOND, "drain_ns": SECOND}}}, cluster={
+        "nodes": {"a": 1}, "dead_after_ns": 9 * SECOND, "probation_ns": SECOND})
+    members = one.desk.operations.members  # type: ignore[union-attr]
+    told(one, 0, Arrived("r1"))
+    told(one, 0, Arrived("r2"))
+    assert told(one, SECOND, Time()) == []
+    assert members.status == ["ready", "waiting"]
+    assert members.paid_ns(3 * SECOND) == 3 * SECOND, "of one"
+    told(one, 3 * SECOND, Gone("r2"))
+    assert told(one, 4 * SECOND, Time()) == []
+    assert members.status == ["ready", "spare"]
+
+
+def test_a_start_that_waited_for_a_node_says_since_when() -> None:
+    one = plane_of({"replicas": [{}, {"started": False}], "cluster": {
+        "nodes": {"a": 1}, "dead_after_ns": 99 * SECOND, "probation_ns": SECOND}})
+    members = one.desk.operations.members  # type: ignore[union-attr]
+    told(one, 34 * SECOND, Time())
+    members.start(34 * SECOND, 1, "by hand")
+    assert members.status == ["ready", "waiting"]
+    told(one, 40 * SECOND, Arrived("r1"))
+    assert told(one, 41 * SECOND, Notice(0, 50 * SECOND)) == []
+    assert told(one, 45 * SECOND, Left("r1", 1, "ok", 1, 0, 1)) == [
+        Finish("r1", "ok", "", 1), Stop(0, "its machine is taken away"),
+        Start(1, 2, "a", "by hand; waited since 34 s for a node")]
+    assert members.paid_ns(55 * SECOND) == 55 * SECOND, "one after the other"
 
 
 @settings(max_examples=12, deadline=None)

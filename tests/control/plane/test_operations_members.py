@@ -105,6 +105,16 @@ def test_a_token_that_nobody_gave_is_an_error() -> None:
         one.on(0, ReplicaUp(1, 7))
 
 
+def test_a_token_of_another_replica_is_one_that_nobody_gave_this_one() -> None:
+    one = plane(replicas=[{}, SPARE, SPARE], window=2, autoscale=FAST)
+    for name in "abcd":
+        told(one, 0, Arrived(name))
+    told(one, 100, Time())
+    with pytest.raises(ValueError, match="replica 2: is up by token 1, but the last one given is 0"):
+        one.on(101, ReplicaUp(2, 1))
+    assert status(one) == ["ready", "starting", "spare"]
+
+
 def test_a_spot_machine_drains_at_its_notice_and_a_spare_one_starts() -> None:
     one = plane(replicas=[{}, SPARE])  # without any table
     told(one, 0, Arrived("a"))
@@ -117,6 +127,15 @@ def test_a_spot_machine_drains_at_its_notice_and_a_spare_one_starts() -> None:
         Finish("a", "error", "replica down", 1), Stop(0, "its machine is taken away")]
     assert told(one, 90, ReplicaUp(0)) == []
     assert status(one) == ["spare", "ready"], "what runs there now was not asked for"
+
+
+def test_a_fleet_without_operations_gets_a_notice_while_another_replica_is_down() -> None:
+    one = plane(replicas=3)
+    told(one, 0, ReplicaDown(0))
+    assert told(one, 1, Notice(1, 50)) == [Stop(1, "its machine is taken away")]
+    assert status(one) == ["down", "spare", "ready"]
+    told(one, 2, ReplicaUp(0))
+    assert status(one) == ["ready", "spare", "ready"]
 
 
 def test_without_a_spare_one_the_same_starts_again_when_it_may() -> None:

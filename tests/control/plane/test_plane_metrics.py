@@ -5,10 +5,12 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from fleet_play import FleetPlay
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from played import EVERYTHING, Play
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +18,7 @@ from test_plane_hedging import RACES
 
 from workbench.control.plane.build import plane_of
 from workbench.control.plane.events import Arrived, Cancel, FirstToken, Gone, Left, Reject, Release, Report
-from workbench.control.plane.metrics import ObservedPlane, PlaneMetrics
+from workbench.control.plane.metrics import ObservedPlane, PlaneMetrics, models_of
 from workbench.control.telemetry.schema import BY_NAME, SCHEMA
 from workbench.control.telemetry.values import Values
 
@@ -26,7 +28,8 @@ RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 
 
 def test_one_request_by_hand() -> None:
-    plane = ObservedPlane(plane_of({"window": 1, "retries": {"most": 2, "wait_ns": 1, "burst": 9}}))
+    plane = ObservedPlane(plane_of({
+        "replicas": [{"models": ["m"]}], "window": 1, "retries": {"most": 2, "wait_ns": 1, "burst": 9}}))
     plane.on(0, Arrived("a", model="m", prompt_tok=30))
     plane.on(0, Arrived("b", model="m", prompt_tok=30))
     values = plane.metrics.values
@@ -72,7 +75,7 @@ def test_the_counts_are_the_planes_own_at_every_event(seed: int, facts: Mapping[
     assert sum(values.numbers["workbench_attempts_total"].values()) == tally.released
     assert values.get("workbench_charged_usd") == tally.charged_pusd
     assert not any(values.numbers[RUNNING].values())
-    assert PlaneMetrics.of(play.entries).values == values
+    assert PlaneMetrics.of(play.entries, models_of(plane)).values == values
 
 
 def test_second_attempts_are_counted_where_they_are() -> None:
@@ -146,7 +149,7 @@ def test_promtool_reads_it() -> None:
 
 def test_hostile_names_stay_inside_their_quotes() -> None:
     evil = 'm"} 1\nworkbench_up{x="\\'
-    plane = ObservedPlane(plane_of({}))
+    plane = ObservedPlane(plane_of({"replicas": [{"models": [evil]}]}))
     plane.on(0, Arrived("a", model=evil))
     (sample,) = [sample for family in text_string_to_metric_families(plane.metrics.values.text())
                  for sample in family.samples if family.name == RUNNING]
@@ -154,7 +157,7 @@ def test_hostile_names_stay_inside_their_quotes() -> None:
 
 
 def test_the_first_byte_of_a_cancelled_attempt_is_no_first_byte() -> None:
-    plane = ObservedPlane(plane_of({}))
+    plane = ObservedPlane(plane_of({"replicas": [{"models": ["m"]}]}))
     plane.on(0, Arrived("a", model="m"))
     plane.on(S, FirstToken("a", 7))
     assert not plane.metrics.values.histograms["vllm:time_to_first_token_seconds"]
@@ -169,6 +172,54 @@ def test_names_that_clients_invent_make_no_series() -> None:
         assert any(isinstance(one, Reject) for one in plane.on(i, Arrived(f"r{i}", model=f"made up {i}")))
     assert "made up" not in plane.metrics.values.text()
     assert any(isinstance(one, Release) for one in plane.on(60, Arrived("ok", model="m@1")))
+
+
+def test_names_that_no_facts_know_are_one_series_where_any_is_served() -> None:
+    plane, entries = ObservedPlane(plane_of({"replicas": [{"models": ["x"]}, {}], "window": 999})), []
+    for i, model in enumerate(["x", "", *(f"made up {i}" for i in range(50))]):
+        entries.append((i, Arrived(f"r{i}", model=model), plane.on(i, Arrived(f"r{i}", model=model))))
+    values = plane.metrics.values
+    assert values.numbers[RUNNING] == {("x",): 1, ("",): 1, ("other",): 50}
+    assert "made up" not in values.text()
+    assert PlaneMetrics.of(entries, models_of(plane)).values == values
+    for i in range(52):
+        plane.on(99, Left(f"r{i}", 1, "ok", 1, 0, 1))
+    assert set(values.histograms["vllm:e2e_request_latency_seconds"]) == {("x",), ("",), ("other",)}
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_the_counts_are_the_planes_own_while_nodes_die(seed: int) -> None:
+    """What is on a replica that is taken for dead has no end of its own: its stop is one."""
+    rng, nodes = Random(seed), {"a": 2, "b": 2, "c": 2}
+    play = FleetPlay({
+        "replicas": [{}] * 3 + [{"started": False}] * 2, "window": 3,
+        "retries": {"ratio_ppm": 10**6, "most": 3}, "hedging": {"least_seen": 1, "window": 9, "share_ppm": 500_000},
+        "cluster": {"nodes": nodes, "dead_after_ns": 3 * S, "probation_ns": 4 * S, "lease_ns": rng.choice([1, 5]) * S},
+        "autoscale": {"every_ns": 2 * S, "in_ns": 6 * S, "least": 1}}, cold_ns=2 * S, hedged=True)
+    play.plane = plane = ObservedPlane(play.plane)
+    values, tally = plane.metrics.values, plane.desk.tally
+    play.watch = lambda: check_counts(plane)
+    play.heartbeats(nodes, S, 60 * S)
+    for _ in range(12):
+        for _ in range(rng.randint(0, 6)):
+            play.arrive()
+        play.silent = {rng.choice("abc")} if rng.random() < 0.6 else set()
+        for name, state in list(plane.desk.inside.items()):
+            if state.out and rng.random() < 0.3:
+                play.tell(FirstToken(name, min(state.out)))
+        play.run(play.now_ns + rng.randint(1, 5) * S)
+    play.silent = set()
+    play.run(90 * S)
+    assert sum(values.numbers["workbench_attempts_total"].values()) == tally.left == tally.released
+    assert PlaneMetrics.of(play.entries, models_of(plane)).values == values
+
+
+def check_counts(plane: ObservedPlane) -> None:
+    states, values = plane.desk.inside.values(), plane.metrics.values
+    assert sum(values.numbers[RUNNING].values()) == sum(len(state.out) for state in states)
+    assert values.get(WAITING) == sum(not state.out for state in states)
+    assert sum(values.numbers["workbench_attempts_total"].values()) == plane.desk.tally.left
 
 
 def test_an_edge_belongs_to_its_bucket() -> None:

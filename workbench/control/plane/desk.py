@@ -14,7 +14,7 @@ from workbench.control.plane.events import Decision
 from workbench.control.plane.fleet import Fleet
 from workbench.control.plane.gate import Running
 from workbench.control.plane.inside import Inside, Tally
-from workbench.control.plane.lines import Alarms, Line
+from workbench.control.plane.lines import Alarm, Alarms, Line
 from workbench.control.plane.plan_limits import PlanLimits
 from workbench.control.resources.allocator import Allocator
 from workbench.control.routing.hedging import Hedging
@@ -54,3 +54,8 @@ class Desk:
     later: Alarms = field(default_factory=Alarms)  # retries
     orphans: list[CacheKey] = field(default_factory=list)  # flights whose leader failed
     sequence: int = 0
+
+    def whose(self, alarm: Alarm) -> Inside | None:
+        """None: it is over, perhaps another of its id is here."""
+        state = self.inside.get(alarm.request_id)
+        return state if state is not None and state.item.sequence == alarm.sequence else None

@@ -7,6 +7,7 @@ from workbench.control.plane.ending import drop, finish
 from workbench.control.plane.events import FirstToken, Gone, Left, Progress
 from workbench.control.plane.hedges import first_byte
 from workbench.control.plane.inside import Inside
+from workbench.control.plane.lines import Alarm
 from workbench.control.plane.sending import goes_on, settle, take_back
 from workbench.control.plane.waiting import enqueue, wait
 from workbench.control.routing.retries import Attempt, Retry
@@ -40,7 +41,11 @@ def left(desk: Desk, now_ns: int, event: Left) -> None:
         return
     if event.outcome == "ok" and state.first_ns is None:
         first_byte(desk, now_ns, state, event.attempt)
-    replica = settle(desk, now_ns, state, event.attempt, event.prompt_tok - event.cached_tok, event.output_tok)
+    prompt_tok = event.prompt_tok - event.cached_tok
+    if event.outcome != "ok" and state.first_ns is not None:  # broken off: what its client has was computed for it
+        state.sent_tok = max(state.sent_tok, event.output_tok)
+        prompt_tok = max(prompt_tok, state.item.prompt_tok)
+    replica = settle(desk, now_ns, state, event.attempt, prompt_tok, max(event.output_tok, state.sent_tok))
     desk.fleet.done(now_ns, replica, event.request_id, event.attempt, SEEN[event.outcome])
     if event.outcome == "ok":
         finish(desk, now_ns, state, "ok", "", event.prompt_tok, event.cached_tok, event.output_tok, event.cost_pusd)
@@ -56,7 +61,7 @@ def left(desk: Desk, now_ns: int, event: Left) -> None:
             event.request_id, state.rounds, cause, state.sent_tok, event.retry_after_ns, state.item.deadline_ns))
         if isinstance(next_, Retry):
             wait(desk, state, "later")
-            desk.later.add(max(next_.at_ns, now_ns + 1), event.request_id)  # no wake is ever asked for now itself
+            desk.later.add(max(next_.at_ns, now_ns + 1), state.item)  # no wake is ever asked for now itself
             return
         reason = f"{reason}; {next_.reason}"
     got = state.sent_tok
@@ -88,9 +93,9 @@ def abandon(desk: Desk, now_ns: int, state: Inside) -> None:
         take_back(desk, now_ns, state, attempt, "the client gave up")
 
 
-def again(desk: Desk, now_ns: int, name: str) -> None:
+def again(desk: Desk, now_ns: int, alarm: Alarm) -> None:
     """The time of a retry has come; it may be over, or this alarm an old one."""
-    state = desk.inside.get(name)
+    state = desk.whose(alarm)
     if state is not None and state.place == "later":
         for dropped in enqueue(desk, now_ns, state):
             drop(desk, now_ns, dropped)

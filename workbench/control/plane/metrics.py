@@ -26,26 +26,35 @@ from workbench.control.plane.plane import ControlPlane
 from workbench.control.telemetry.values import Values
 
 REASONS = {"ok": "stop", "error": "error", "cancelled": "abort"}  # vLLM's finished_reason
+OTHER = "other"  # of models: whatever no facts know
+
+
+def models_of(plane: ControlPlane) -> tuple[str, ...]:
+    """Names that its facts know: of the registry's versions, and of those that replicas serve."""
+    registry, specs = plane.desk.models, plane.desk.fleet.specs
+    versions = () if registry is None else registry.versions()
+    return tuple(dict.fromkeys((*(one.name for one in versions), *(name for spec in specs for name in spec.models))))
 
 
 class _Seen:
     """A request that is inside."""
 
-    __slots__ = ("arrived_ns", "first_ns", "model", "out", "output_tok", "prompt_tok", "released_ns")
+    __slots__ = ("arrived_ns", "first_ns", "label", "out", "output_tok", "prompt_tok", "released_ns")
 
     def __init__(self, arrived_ns: int, prompt_tok: int) -> None:
-        self.arrived_ns, self.prompt_tok, self.output_tok, self.model = arrived_ns, prompt_tok, 0, ""
+        self.arrived_ns, self.prompt_tok, self.output_tok, self.label = arrived_ns, prompt_tok, 0, ""
         self.released_ns: int | None = None
         self.first_ns: int | None = None
-        self.out: set[int] = set()  # attempts; never iterated
+        self.out: dict[int, int] = {}  # attempt -> replica
 
 
 class PlaneMetrics:
-    """Told every (now, event, decisions) in order. A model's name is a label only once the plane has released a request
-    to it: names that clients invent make no series."""
+    """Told every (now, event, decisions) in order. `models`: the names that are labels; every other is "other", so that
+    names which clients invent make no series."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Iterable[str] = ()) -> None:
         self.values = Values()
+        self._models = frozenset(models) | {""}  # none was asked for
         self._inside: dict[str, _Seen] = {}
         self._events: dict[type[Any], Callable[[int, Any], None]] = {
             Arrived: self._arrived, FirstToken: self._first_token, Left: self._left, Report: self._report,
@@ -55,9 +64,9 @@ class PlaneMetrics:
             Answer: self._answer, Charge: self._charge, Alarm: self._alarm, Start: self._start, Stop: self._stop}
 
     @staticmethod
-    def of(entries: Iterable[tuple[int, Event, tuple[Decision, ...]]]) -> "PlaneMetrics":
-        """Of a journal."""
-        found = PlaneMetrics()
+    def of(entries: Iterable[tuple[int, Event, tuple[Decision, ...]]], models: Iterable[str] = ()) -> "PlaneMetrics":
+        """Of a journal. `models`: `models_of` the plane that wrote it."""
+        found = PlaneMetrics(models)
         for now_ns, event, decisions in entries:
             found.told(now_ns, event, decisions)
         return found
@@ -83,7 +92,7 @@ class PlaneMetrics:
 
     def _began(self, now_ns: int, seen: _Seen) -> None:
         if seen.first_ns is None and seen.released_ns is not None:
-            seen.first_ns, labels = now_ns, (seen.model,)
+            seen.first_ns, labels = now_ns, (seen.label,)
             self.values.observe("vllm:time_to_first_token_seconds", labels, now_ns - seen.arrived_ns)
             self.values.observe("vllm:request_prefill_time_seconds", labels, now_ns - seen.released_ns)
 
@@ -93,7 +102,7 @@ class PlaneMetrics:
         if seen is None or event.attempt not in seen.out:
             return
         self._over(seen, event.attempt, event.outcome)
-        labels = (seen.model,)
+        labels = (seen.label,)
         for name, tok in (("vllm:prompt_tokens_total", event.prompt_tok),
                           ("vllm:generation_tokens_total", event.output_tok),
                           ("vllm:prefix_cache_queries_total", event.prompt_tok),
@@ -107,23 +116,26 @@ class PlaneMetrics:
 
     def _over(self, seen: _Seen, attempt: int, outcome: str) -> None:
         """An attempt is at no replica any more; its request waits, or ends by what follows."""
-        seen.out.remove(attempt)
+        del seen.out[attempt]
         self.values.add("workbench_attempts_total", (outcome,))
-        self.values.add("vllm:num_requests_running", (seen.model,), -1)
+        self.values.add("vllm:num_requests_running", (seen.label,), -1)
         if not seen.out:
             self.values.add("vllm:num_requests_waiting")
 
     def _release(self, now_ns: int, one: Release) -> None:
-        seen, values = self._inside[one.request_id], self.values
+        seen, values, label = self._inside[one.request_id], self.values, self._label(one.model)
         if not seen.out:
             values.add("vllm:num_requests_waiting", (), -1)
         if seen.released_ns is None:
-            values.observe("vllm:request_queue_time_seconds", (one.model,), now_ns - seen.arrived_ns)
+            values.observe("vllm:request_queue_time_seconds", (label,), now_ns - seen.arrived_ns)
         else:
             values.add("workbench_retries_total")
-        seen.model, seen.released_ns = one.model, now_ns
-        seen.out.add(one.attempt)
-        values.add("vllm:num_requests_running", (one.model,))
+        seen.label, seen.released_ns = label, now_ns
+        seen.out[one.attempt] = one.replica
+        values.add("vllm:num_requests_running", (label,))
+
+    def _label(self, model: str) -> str:
+        return model if model in self._models else OTHER
 
     def _cancel(self, _: int, one: Cancel) -> None:
         seen = self._inside.get(one.request_id)
@@ -131,14 +143,14 @@ class PlaneMetrics:
             return
         self._over(seen, one.attempt, "cancelled")
         if one.why == "preempted":
-            self.values.add("vllm:num_preemptions_total", (seen.model,))
+            self.values.add("vllm:num_preemptions_total", (seen.label,))
 
     def _finish(self, now_ns: int, one: Finish) -> None:
         seen, values = self._ended(one.request_id, one.outcome), self.values
         if seen.released_ns is None:
             return  # its client left before
-        labels = (seen.model,)
-        values.add("vllm:request_success_total", (seen.model, REASONS[one.outcome]))
+        labels = (seen.label,)
+        values.add("vllm:request_success_total", (seen.label, REASONS[one.outcome]))
         if one.outcome != "ok" or seen.first_ns is None:
             return
         decode_ns = now_ns - seen.first_ns
@@ -152,9 +164,10 @@ class PlaneMetrics:
     def _ended(self, request_id: str, outcome: str) -> _Seen:
         seen = self._inside.pop(request_id)
         self.values.add("workbench_requests_total", (outcome,))
-        if seen.out:  # what is left of it is cancelled next
-            self.values.add("vllm:num_requests_running", (seen.model,), -len(seen.out))
-        else:
+        for _ in seen.out:  # its replica is taken for dead, which comes next
+            self.values.add("workbench_attempts_total", ("failure",))
+            self.values.add("vllm:num_requests_running", (seen.label,), -1)
+        if not seen.out:
             self.values.add("vllm:num_requests_waiting", (), -1)
         return seen
 
@@ -185,6 +198,10 @@ class PlaneMetrics:
         self.values.add("workbench_replica_starts_total")
 
     def _stop(self, _: int, one: Stop) -> None:
+        """Attempts that are there are over without an event of their own: it is taken for dead."""
+        for seen in self._inside.values():
+            for attempt in [number for number, replica in seen.out.items() if replica == one.replica]:
+                self._over(seen, attempt, "failure")
         self.values.add("workbench_replica_stops_total")
         self.values.set("workbench_replica_up", (str(one.replica),), 0)
 
@@ -194,7 +211,7 @@ class ObservedPlane(ControlPlane):
 
     def __init__(self, plane: ControlPlane) -> None:
         super().__init__(plane.desk)
-        self.metrics = PlaneMetrics()
+        self.metrics = PlaneMetrics(models_of(plane))
 
     def on(self, now_ns: int, event: Event) -> tuple[Decision, ...]:
         decisions = super().on(now_ns, event)

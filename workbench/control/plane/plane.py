@@ -132,13 +132,13 @@ class ControlPlane:
         for line in desk.lines.values():
             for dropped in line.queue.expire(now_ns):
                 drop(desk, now_ns, dropped)
-        while (name := desk.patience.pop(now_ns)) is not None:
-            state = desk.inside.get(name)
+        while (alarm := desk.patience.pop(now_ns)) is not None:
+            state = desk.whose(alarm)
             if state is not None and state.place in ("following", "held", "later"):
                 leaving.abandon(desk, now_ns, state)
                 refuse(desk, now_ns, state, "expired", 504, "deadline passed")
-        while (name := desk.later.pop(now_ns)) is not None:
-            leaving.again(desk, now_ns, name)
+        while (alarm := desk.later.pop(now_ns)) is not None:
+            leaving.again(desk, now_ns, alarm)
         if desk.operations is not None:
             desk.operations.on_time(now_ns)
 
@@ -166,9 +166,7 @@ class ControlPlane:
         return None if due_ns == NEVER_NS else due_ns
 
 
-def _report(desk: Desk, now_ns: int, event: Report) -> None:
-    if event.reported_ns > now_ns:
-        raise ValueError(f"replica {event.replica}: its report of {event.reported_ns} ns comes before it, at {now_ns}")
+def _report(desk: Desk, _: int, event: Report) -> None:
     desk.fleet.reported(event.replica, Signal(*event[1:]))
 
 

@@ -18,4 +18,4 @@ def wait(desk: Desk, state: Inside, place: Place) -> None:
     """Somewhere no queue watches its deadline."""
     state.place = place
     if state.item.deadline_ns is not None:
-        desk.patience.add(state.item.deadline_ns + 1, state.item.request_id)
+        desk.patience.add(state.item.deadline_ns + 1, state.item)

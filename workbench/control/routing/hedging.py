@@ -11,6 +11,7 @@ from workbench.control.routing.protocol import Clock
 
 @dataclass(slots=True)
 class _Open:
+    number: int  # of the request: ids may come again
     sent_ns: int
     attempts: list[str]
 
@@ -47,14 +48,14 @@ class Hedging(Clock):
         self._tick(now_ns)
         if request_id in self._open:
             raise ValueError(f"request {request_id}: is open already; an attempt more is told by hedged()")
-        self._open[request_id] = _Open(now_ns, [attempt])
         self.requests += 1
+        self._open[request_id] = _Open(self.requests, now_ns, [attempt])
         delay_ns = self.delay_ns()
         if delay_ns is not None:
             heappush(self._due, (now_ns + delay_ns, self.requests, request_id))
 
     def due_ns(self) -> int | None:
-        while self._due and self._due[0][2] not in self._open:
+        while self._due and not self._is_open(*self._due[0][1:]):
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
@@ -95,6 +96,10 @@ class Hedging(Clock):
             return False
         del self._open[request_id]
         return True
+
+    def _is_open(self, number: int, request_id: str) -> bool:
+        item = self._open.get(request_id)
+        return item is not None and item.number == number
 
     def _saw(self, wait_ns: int) -> None:
         self._waits.append(wait_ns)

@@ -67,10 +67,10 @@ class Scaler:
             sum(self.scale_in.protected(now_ns, one) for one in ready))
 
     def _members(self) -> list[Member]:
-        """Ready ones and those that start."""
+        """Ready ones, those that start and those that wait for a node."""
         members = self.members
         return [Member(i, members.ready_ns[i], self.desk.fleet.seen(i).outstanding)
-                for i in members.of(self.pool, "ready", "starting")]
+                for i in members.of(self.pool, "ready", "starting", "waiting")]
 
     def _kv_ppm(self, ready: Sequence[Member]) -> int:
         signals = [self.desk.fleet.seen(one.replica).signal for one in ready]

@@ -1,5 +1,6 @@
 """Replicas on nodes: placed as groups of GPUs, failed over where a node falls silent, and fenced by tokens."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from workbench.control.coordination.leases import Leases
@@ -26,8 +27,11 @@ class Cluster:
         self.desk, self.members, self.tp = desk, members, whole("tp", tp)
         self.recovery = Recovery(nodes, dead_after_ns, probation_ns)
         self.leases = Leases(dead_after_ns if lease_ns is None else whole("lease_ns", lease_ns))
+        self._every = tuple(sorted(nodes))
         self.nodes: dict[int, str] = {}  # where each one is that was placed
-        self._why: dict[int, str] = {}
+        self._why: dict[int, tuple[str, int]] = {}  # and since when it is wanted there
+        self._steps: deque[Step] = deque()
+        self._doing = False
         self._held: list[int] = []  # placed, but the lease of before is not over
         for replica, status in enumerate(members.status):
             if status != "spare":
@@ -43,6 +47,11 @@ class Cluster:
         self.nodes[replica] = placed[0].places[0].node
         self.leases.acquire(0, str(replica), self.nodes[replica])
 
+    def known(self, node: str) -> None:
+        """ValueError: nobody knows a node of this name."""
+        if node not in self._every:
+            raise ValueError(f"node {node}: unknown; known: {', '.join(self._every)}")
+
     def heartbeat(self, now_ns: int, node: str) -> None:
         """Renews what runs there, unless the node was taken for dead by now."""
         self._do(now_ns, self.recovery.heartbeat(now_ns, node))
@@ -53,7 +62,7 @@ class Cluster:
         self._plan(now_ns)
 
     def start(self, now_ns: int, replica: int, why: str) -> None:
-        self._why[replica] = why
+        self._why[replica] = why, now_ns
         self._do(now_ns, self.recovery.start(now_ns, Group(str(replica), self.tp)))
         self._plan(now_ns)
 
@@ -85,27 +94,40 @@ class Cluster:
                                f"{sorted(waiting)}")
 
     def _do(self, now_ns: int, steps: Sequence[Step]) -> None:
-        """In their order. What a step brings about is done before the next, and may undo it: who drained is not wanted
-        elsewhere."""
-        for step in steps:
-            if step.what == "stopped" and step.why != "asked":
-                self._lost(now_ns, int(step.subject), step.why)
-            elif step.what == "started" and self.recovery.placement.places(step.subject) == step.places:
-                replica = int(step.subject)
-                self.nodes[replica] = step.places[0].node
-                self._held.append(replica)
-                self._begin(now_ns, replica)
+        """In the order in which they came to be: what a step brings about comes after those that were there, and may
+        undo them, as who drained is not wanted elsewhere."""
+        self._steps.extend(steps)
+        if self._doing:
+            return
+        self._doing = True
+        try:
+            while self._steps:
+                self._step(now_ns, self._steps.popleft())
+        finally:
+            self._doing = False
+
+    def _step(self, now_ns: int, step: Step) -> None:
+        if step.what == "stopped" and step.why != "asked":
+            self._lost(now_ns, int(step.subject), step.why)
+        elif step.what == "started" and self.recovery.placement.places(step.subject) == step.places:
+            replica = int(step.subject)
+            self.nodes[replica] = step.places[0].node
+            why, since_ns = self._why[replica]
+            if since_ns < now_ns:
+                self._why[replica] = f"{why}; waited since {since_ns // SECOND} s for a node", now_ns
+            self._held.append(replica)
+            self._begin(now_ns, replica)
 
     def _begin(self, now_ns: int, replica: int) -> None:
         lease = self.leases.acquire(now_ns, str(replica), self.nodes[replica])
         if lease is not None:
             self._held.remove(replica)
-            self.members.begin(replica, lease.token, lease.holder, self._why.get(replica, ""))
+            self.members.begin(now_ns, replica, lease.token, lease.holder, self._why[replica][0])
 
     def _lost(self, now_ns: int, replica: int, why: str) -> None:
         """What is on it goes elsewhere, if its client has no byte yet; else it ends with what went out."""
         self._away(replica)
-        self._why[replica] = why
+        self._why[replica] = why, now_ns
         for state in list(self.desk.inside.values()):
             for attempt in [number for number, where in state.out.items() if where == replica]:
                 got = state.sent_tok

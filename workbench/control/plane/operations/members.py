@@ -1,4 +1,4 @@
-"""What became of each replica: started, serving, draining, stopped, broken; and the token it was started with."""
+"""What became of each replica: wanted, started, serving, draining, stopped, broken; and the token of its start."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -9,8 +9,10 @@ from workbench.control.plane.events import ReplicaUp, Start, Stop
 if TYPE_CHECKING:
     from workbench.control.plane.operations.cluster import Cluster  # it starts and stops members itself
 
-# spare: nobody wants it, it costs nothing. starting: wanted, not up. down: it broke, and comes back by itself
-Status = Literal["spare", "starting", "ready", "draining", "down"]
+# spare: nobody wants it. waiting: wanted, no node has begun it yet. Neither costs anything.
+# starting: begun, not up. down: it broke, and comes back by itself
+Status = Literal["spare", "waiting", "starting", "ready", "draining", "down"]
+FREE: tuple[Status, ...] = ("spare", "waiting")
 
 
 class Members:
@@ -19,15 +21,18 @@ class Members:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.status: list[Status] = ["ready" if spec.started else "spare" for spec in desk.fleet.specs]
-        self.ready_ns: list[int | None] = [0 if spec.started else None for spec in desk.fleet.specs]
+        fleet = desk.fleet  # which may have run for a while before anybody operates it
+        self.status: list[Status] = ["ready" if up else "down" if spec.started else "spare"
+                                     for up, spec in zip(fleet.up, fleet.specs, strict=True)]
+        self.ready_ns: list[int | None] = [0 if up else None for up in fleet.up]
+        self.given = [0] * len(fleet.specs)  # the last token of each one's starts
         self.cluster: Cluster | None = None
         self.draining: dict[int, str] = {}  # why
         self.taken_ns: dict[int, int] = {}  # its machine goes away then; not to be started before
         self._fence = Fence()
         self._token = 0
         self._paid_ns = self._at_ns = 0
-        self._paying = sum(status != "spare" for status in self.status)
+        self._paying = sum(status not in FREE for status in self.status)
 
     def of(self, pool: str, *statuses: Status) -> list[int]:
         """By number."""
@@ -39,15 +44,16 @@ class Members:
 
     def start(self, now_ns: int, replica: int, why: str) -> None:
         """A spare one; on a cluster as soon as there is room."""
-        self._turn(now_ns, replica, "starting")
+        self._turn(now_ns, replica, "waiting")
         if self.cluster is None:
-            self.begin(replica, self._token + 1, "", why)
+            self.begin(now_ns, replica, self._token + 1, "", why)
         else:
             self.cluster.start(now_ns, replica, why)
 
-    def begin(self, replica: int, token: int, node: str, why: str) -> None:
+    def begin(self, now_ns: int, replica: int, token: int, node: str, why: str) -> None:
         """The start of one that is wanted, with a token above all before."""
-        self._token = token
+        self._turn(now_ns, replica, "starting")
+        self._token = self.given[replica] = token
         self._fence.admit(str(replica), token)
         self.desk.decided.append(Start(replica, token, node, why))
 
@@ -56,7 +62,7 @@ class Members:
         if self.status[replica] == "ready":
             self._turn(now_ns, replica, "draining")
             self.draining[replica] = why
-        elif self.status[replica] == "starting":
+        elif self.status[replica] in ("waiting", "starting"):
             self.stop(now_ns, replica, why)
 
     def stop_drained(self, now_ns: int) -> None:
@@ -66,8 +72,7 @@ class Members:
 
     def stop(self, now_ns: int, replica: int, why: str) -> None:
         """It is a spare one again."""
-        self._turn(now_ns, replica, "spare")
-        self._end(replica, why)
+        self._end(now_ns, replica, "spare", why)
         if self.cluster is not None:
             self.cluster.stop(now_ns, replica)
 
@@ -76,16 +81,12 @@ class Members:
         if self.status[replica] == "draining":
             self.stop(now_ns, replica, why)
         else:
-            self._turn(now_ns, replica, "starting")
-            self._end(replica, why)
+            self._end(now_ns, replica, "waiting", why)
 
     def up(self, now_ns: int, event: ReplicaUp) -> None:
-        """Stale tokens are counted, nothing else. ValueError: a token that nobody gave."""
+        """Stale tokens are counted, nothing else. `checks` has seen to it that it was given this token."""
         replica, token = event
-        self.desk.fleet.seen(replica)  # raises where it is unknown
-        if token > self._token:
-            raise ValueError(f"replica {replica}: is up by token {token}, but the last one given is {self._token}")
-        unplaced = self.cluster is not None and self.status[replica] == "spare"
+        unplaced = self.cluster is not None and self.status[replica] in FREE
         if unplaced or not self._fence.admit(str(replica), token):
             self.desk.tally.fenced += 1
         elif self.status[replica] not in ("ready", "draining"):
@@ -98,7 +99,8 @@ class Members:
             self._turn(now_ns, replica, "down")
 
     def paid_ns(self, now_ns: int) -> int:
-        """Replica time so far: from a start, or the beginning, to the stop."""
+        """Replica time so far: from the decision to start it, or the beginning, to the stop. Waiting for a node is
+        free."""
         return self._paid_ns + self._paying * (now_ns - self._at_ns)
 
     def check(self) -> None:
@@ -108,20 +110,23 @@ class Members:
                 raise RuntimeError(f"operations: replica {i} is {status}, but the fleet has up={self.desk.fleet.up[i]}")
             if (i in self.draining) != (status == "draining"):
                 raise RuntimeError(f"operations: replica {i} is {status}, but not so on the list of those that drain")
-            if status == "spare" and self.desk.fleet.seen(i).outstanding:
+            if status in FREE and self.desk.fleet.seen(i).outstanding:
                 raise RuntimeError(f"operations: replica {i} was stopped with requests on it")
-        if self._paying != sum(status != "spare" for status in self.status):
+        if self._paying != sum(status not in FREE for status in self.status):
             raise RuntimeError(f"operations: {self._paying} replicas are paid for, the states say otherwise")
 
     def _turn(self, now_ns: int, replica: int, status: Status) -> None:
         self._paid_ns, self._at_ns = self.paid_ns(now_ns), now_ns
-        self._paying += (status != "spare") - (self.status[replica] != "spare")
+        self._paying += (status not in FREE) - (self.status[replica] not in FREE)
         self.status[replica] = status
         self.ready_ns[replica] = None if status != "draining" else self.ready_ns[replica]
         self.draining.pop(replica, None)
         self.desk.fleet.turned(replica, status == "ready")
 
-    def _end(self, replica: int, why: str) -> None:
-        """Whatever it says from now on is late: also by its last token."""
-        self._fence.admit(str(replica), self._fence.highest(str(replica)) + 1)
-        self.desk.decided.append(Stop(replica, why))
+    def _end(self, now_ns: int, replica: int, status: Status, why: str) -> None:
+        """Whatever it says from now on is late: also by its last token. Of one that was not begun nobody has to hear.
+        """
+        if self.status[replica] not in FREE:
+            self._fence.admit(str(replica), self.given[replica] + 1)
+            self.desk.decided.append(Stop(replica, why))
+        self._turn(now_ns, replica, status)

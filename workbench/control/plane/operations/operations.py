@@ -68,7 +68,7 @@ class Operations:
         """Nobody new goes there; another replica starts, at the latest the same one, from `at_ns` on. What is on it
         then fails by events of its own."""
         replica, at_ns = event
-        wanted = self.desk.fleet.seen(replica) and self.members.status[replica] in ("ready", "starting")
+        wanted = self.desk.fleet.seen(replica) and self.members.status[replica] in ("ready", "starting", "waiting")
         self.members.taken_ns[replica] = at_ns
         if wanted:
             self.members.drain(now_ns, replica, "its machine is taken away")
