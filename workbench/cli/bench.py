@@ -28,9 +28,13 @@ from workbench.cli.common import emit, escape, json_option, note, progress
 @click.option("--timeout-s", type=float, help="Give up on a request after so many seconds (default: 600).")
 @click.option("--workers", type=int, help="Processes that send (default: 1; one sends 50,000 tokens/s and more).")
 @click.option("--seed", type=int, help="Seed of arrivals and lengths (default: 0).")
+@click.option("--via", "client", type=click.Choice(["vllm", "guidellm"]), help="Run a foreign client, too, between two "
+              "runs of ours, and say how far apart they are.")
+@click.option("--via-python", type=click.Path(path_type=Path), help="Python that has the foreign client.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write (default: runs/bench-TIME).")
 @json_option
-def command(file: Path | None, out: Path | None, as_json: bool, **flags: Any) -> None:
+def command(file: Path | None, out: Path | None, client: str | None, via_python: Path | None, as_json: bool,
+            **flags: Any) -> None:
     """Measure a bench FILE, or what the options describe: a run log, its summary, and a table.
 
     \b
@@ -40,6 +44,8 @@ def command(file: Path | None, out: Path | None, as_json: bool, **flags: Any) ->
       workbench bench --url http://127.0.0.1:8080 --model m --concurrency 4 --requests 50 \\
                       --input-tok 256 --output-tok 64 --json
       workbench init bench && workbench bench bench.toml
+      workbench bench --via vllm --engine vllm-cpu --model tiny --concurrency 2 --requests 40 \\
+                      --input-tok 64 --output-tok 32
     """
     from workbench.config import parse, read_text, validate
     from workbench.errors import UsageError
@@ -62,6 +68,9 @@ def command(file: Path | None, out: Path | None, as_json: bool, **flags: Any) ->
             own = from_command_line(given["engine"])
     folder = out or default_folder()
     base = file.resolve().parent if file is not None else None
+    if client is not None:
+        _via(client, spec, folder, base, own, via_python, as_json)
+        return
     with progress(1, "sending") as shown:
 
         def advance(done: int, total: int) -> None:
@@ -106,6 +115,26 @@ def from_flags(given: dict[str, Any]) -> dict[str, Any]:
         },
         **{name: given[name] for name in ("concurrency", "seed") if name in given},
     }
+
+
+def _via(client: str, spec: Any, folder: Path, base: Path | None, own: Any, python: Path | None, as_json: bool) -> None:
+    from workbench import paths
+    from workbench.flows.sweeps.foreign import named, via
+
+    paths.refuse_used(folder)
+    found = via(spec, client, python, folder, base=base, engine=own, note=note)
+
+    def text() -> Any:
+        from rich.table import Table
+
+        table = Table("", "ours", "ours, their definition", client, "as printed", "corrected", "ours twice", box=None)
+        for row in named(found):
+            table.add_row(*map(escape, row))
+        return table
+
+    emit(found, as_json, text)
+    if any(found["client_limited"]):
+        note("client_limited: one of our two runs was; the machine is too busy to compare clients")
 
 
 def _text(summary: dict[str, Any], provenance: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """`workbench bench`: one workload on one endpoint or one of our engines, into a run log and its summary."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ class Benched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
     """Where to send, what, and what is known of who answers."""
 
     target: Target
@@ -59,11 +59,7 @@ def bench(
     """
     paths.refuse_used(folder)
     schedule = draw(spec.workload, spec.seed, base=base)
-    if spec.target is not None:
-        ready = _on_endpoint(spec.target, schedule, folder, base or Path.cwd())
-    else:
-        ready = _on_engine(spec, schedule, folder, engine)
-    with ready as found:
+    with prepared(spec, schedule, folder, base=base, engine=engine) as found:
         provenance = _described(found.provenance, spec, found.made, config_text)
         try:
             log = run(
@@ -78,8 +74,18 @@ def bench(
     return Benched(log, folder, summary)
 
 
+def prepared(
+    spec: BenchSpec, schedule: Sequence[Planned], folder: Path, *, base: Path | None = None,
+    engine: "Engine | None" = None,
+) -> AbstractContextManager[Ready]:
+    """The endpoint, or the engine for as long as this lasts, with prompts made for the schedule."""
+    if spec.target is not None:
+        return _on_endpoint(spec.target, schedule, folder, base or Path.cwd())
+    return _on_engine(spec, schedule, folder, engine)
+
+
 @contextmanager
-def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, base: Path) -> Iterator[_Ready]:
+def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, base: Path) -> Iterator[Ready]:
     target = given.target()
     provenance = collect("real", engine="openai", model=given.model)
     tokenizer = base / given.tokenizer if given.tokenizer else None
@@ -88,13 +94,13 @@ def _on_endpoint(given: TargetSpec, schedule: Sequence[Planned], folder: Path, b
         check(target, made.prompts[0], folder, provenance)
     else:
         made = calibrated(target, schedule, tokenizer, folder, provenance)
-    yield _Ready(target, made, provenance)
+    yield Ready(target, made, provenance)
 
 
 @contextmanager
 def _on_engine(
     spec: BenchSpec, schedule: Sequence[Planned], folder: Path, record: "Engine | None"
-) -> Iterator[_Ready]:
+) -> Iterator[Ready]:
     from engines import find, launch
     from workbench.flows.engine_models import model_for
     from workbench.flows.launched import provenance_of, target_of
@@ -108,7 +114,7 @@ def _on_engine(
     made = exact(schedule, tokenizer, ids=engine.requests.ids) if tokenizer is not None else None
     with launch(engine, model, given.options, log_dir=folder / "logs") as running:
         provenance, target = provenance_of(running, model), target_of(running, model, given.timeout_s)
-        yield _Ready(target, made or calibrated(target, schedule, None, folder, provenance), provenance)
+        yield Ready(target, made or calibrated(target, schedule, None, folder, provenance), provenance)
 
 
 def _described(known: Provenance, spec: BenchSpec, made: Made, config_text: str) -> Provenance:
