@@ -17,6 +17,7 @@ from workbench.config import validate
 from workbench.control.money.price_book import PriceBook
 from workbench.control.plane.build import plane_of
 from workbench.control.tenants.book import Tenants
+from workbench.flows.sweeps.spec import LoadSpec
 from workbench.paths import root
 from workbench.workload.spec import WorkloadSpec
 
@@ -110,7 +111,7 @@ def test_python_blocks_run(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_toml_blocks_load(page: str, text: str) -> None:
-    """A block shows a workload, a part of a scenario's fleet or of its control plane, tenants, or prices."""
+    """A block shows a workload, a part of a scenario's fleet or of its control plane, tenants, prices, or a sweep's load."""
     found = tomllib.loads(text)
     if "tiers" in found:
         Tenants.from_facts(found)
@@ -120,6 +121,8 @@ def test_toml_blocks_load(page: str, text: str) -> None:
         plane_of(found["control"])
     elif "fleet" in found:
         validate(FleetSpec, {"profile": "example-cpu-q8_0"} | found["fleet"], page)
+    elif "load" in found:
+        validate(LoadSpec, found["load"], page)
     else:
         validate(WorkloadSpec, found["workload"], page)
 
