@@ -111,7 +111,7 @@ def test_python_blocks_run(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_toml_blocks_load(page: str, text: str) -> None:
-    """A block shows a workload, a part of a scenario's fleet or of its control plane, tenants, prices, or a sweep's load."""
+    """A block shows a workload, part of a scenario's fleet or control plane, tenants, prices, or a sweep's load."""
     found = tomllib.loads(text)
     if "tiers" in found:
         Tenants.from_facts(found)
