@@ -114,7 +114,7 @@ def test_what_they_write_is_read(tmp_path: Path) -> None:
     ("raise SystemExit('no such model')", "ended with code 1: no such model"),
     ("print('done')", "ended with code 0: done"),
     ("open('theirs.json', 'w').write('{}')", "another form"),
-    ("import json; open('theirs.json', 'w').write(json.dumps({**%r, 'completed': 0}))" % VLLM, "no request of its own"),
+    (f"import json; open('theirs.json', 'w').write(json.dumps({VLLM | {'completed': 0}!r}))", "no request of its own"),
 ])
 def test_a_client_that_fails_is_one_line_and_keeps_its_log(script: str, match: str, tmp_path: Path) -> None:
     client = Client("vllm", "vllm", lambda asked: (["-c", script], {}), CLIENTS["vllm"].read)

@@ -196,7 +196,8 @@ def _run(name: str, asked: Asked) -> str:
 
 
 _KEEPING = f"""\
-mkdir -p {BUCKET}/points
+mkdir -p {BUCKET}/points {BUCKET}/environments {RESULTS}/environments
+cp -n {BUCKET}/environments/*.json {RESULTS}/environments/ 2> /dev/null || true
 ls -tr {BUCKET}/points/*.tar 2> /dev/null | while IFS= read -r one; do
   id=$(basename "$one" .tar); id=${{id%+*}}
   rm -rf {RESULTS}/points/"$id"
@@ -204,6 +205,7 @@ ls -tr {BUCKET}/points/*.tar 2> /dev/null | while IFS= read -r one; do
   echo "cut, measured again: $one"; rm -rf "$one" {RESULTS}/points/"$id"
 done
 keep() {{
+  cp -n {RESULTS}/environments/*.json {BUCKET}/environments/ 2> /dev/null || true
   for one in {RESULTS}/points/*/point.json; do
     id=$(basename "$(dirname "$one")")
     case "$id" in *.part | '*') continue ;; esac
