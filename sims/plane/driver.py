@@ -289,10 +289,13 @@ class PlaneDriver:
     def _lost(self, station: StationLike, places: Sequence[int] | None) -> None:
         if places is None:
             places = [place for place, live in self._live.items() if live.station is station]
+        seen = [place for place in places if place in self._live and self._live[place].line.shown == place]
+        given = dict(zip(seen, station.given(seen, self.machines.heard_ns(station)), strict=True)) if seen else {}
         for place in places:
             if place in self._live:
                 line, number, _ = self._over(place, self.clock.now_ns)
-                self.tell(Left(line.plan.request_id, number, "failure", error=DOWN))
+                output_tok = max(1, given[place]) if place in given else 0  # of the first one its client was told
+                self.tell(Left(line.plan.request_id, number, "failure", output_tok=output_tok, error=DOWN))
 
     def _over(self, place: int, now_ns: int, *, done: bool = False) -> Live:
         live, attempts = self._live.pop(place), self.attempts

@@ -4,8 +4,10 @@ Every iteration that computes a prompt is a jump of its own, so that first token
 decodes jump as far as nobody leaves. Whoever is cancelled leaves when the jump was cut to the iteration in progress.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heapify
+
+import numpy as np
 
 from sims.clock import Clock, Turn
 from sims.macro.blocks import Blocks
@@ -14,6 +16,7 @@ from sims.macro.station import NOT_DUE, MacroStation
 from sims.overheads import Overheads
 from sims.plane.attempts import Attempts
 from sims.plane.station import FIRST, LAST, PPM, Out, Seen
+from sims.plane.tokens import ended_by
 from sims.record import NEVER
 from sims.replica import IterationTime
 from sims.rules import VllmRules
@@ -80,6 +83,14 @@ class JumpingStation(MacroStation):
         self.counter = self.ctx_sum = self._k = 0
         self._due_ns, self._idle, self._cuttable, self._spread, self.up = NOT_DUE, True, False, None, False
         return lost
+
+    def given(self, places: Sequence[int], before_ns: int) -> list[int]:
+        runs = np.frombuffer(self.runs.tobytes(), dtype=np.int64).reshape(-1, 4)
+        spans = np.frombuffer(self.spans.tobytes(), dtype=np.int64).reshape(-1, 3)
+        spans, found = spans[np.isin(spans[:, 0], np.asarray(places, dtype=np.int64))], dict.fromkeys(places, 0)
+        for place, first, last in spans.tolist():
+            found[place] += ended_by(runs[first: last + 1].tolist(), before_ns - self.out_ns)
+        return [found[place] for place in places]
 
     def report(self) -> Report:
         counter, now_ns = self.counter, self.env._now

@@ -88,6 +88,12 @@ class Machines:
         else:
             station.held.append(act)
 
+    def heard_ns(self, station: StationLike) -> int:
+        """What it gave before that moment has arrived by now: nothing comes through a cut network."""
+        now_ns, index = self.clock.now_ns, next(i for i, one in enumerate(self.stations) if one is station)
+        return min((from_ns for one, from_ns, until_ns in self.cut_off if one == index and until_ns >= now_ns),
+                   default=now_ns)
+
     def start(self, one: Start) -> None:
         """It serves after its cold start, if nothing happens to it before. Still on another node out of reach: what
         computes there goes on, and is a ghost."""
@@ -204,6 +210,9 @@ class Machines:
         for machine in on_it:
             machine.station.held = None
         node.held, node.ghosts = None, []
+        here, now_ns = {machine.index for machine in on_it}, self.clock.now_ns
+        self.cut_off = [(i, from_ns, min(until_ns, now_ns) if i in here else until_ns)  # what starts there is heard
+                        for i, from_ns, until_ns in self.cut_off]
         self._dies(on_it, until_ns, say=self._heartbeat_ns is None, mute=mute)
         for station in ghosts:
             station.fail()
@@ -232,7 +241,7 @@ class Machines:
         for machine in self.all:
             if machine.node == name and machine.station.up:
                 machine.station.held = node.held
-                self.cut_off.append((machine.index, now_ns, until_ns))
+                self.cut_off.append((machine.index, now_ns + 1, until_ns))  # what ends at that moment came through
         if until_ns < FOREVER:
             held = node.held
             self._soon(until_ns, lambda: self._heal(name, held))

@@ -1,5 +1,6 @@
 """A replica of the oracle under the control plane: attempts come, are cancelled, and are lost when it dies."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -40,6 +41,10 @@ class StationLike(Protocol):
     def fail(self) -> list[int]:
         """It stops at once: who was inside, in order of submission. Its caches are empty when it comes back. To be
         called when all that ends at this moment has ended."""
+        ...
+
+    def given(self, places: Sequence[int], before_ns: int) -> list[int]:
+        """After `fail`: how many tokens the client of each would have before that moment."""
         ...
 
     def report(self) -> Report:
@@ -105,6 +110,9 @@ class PlaneStation:
         self.preemptions += self.replica.preemptions
         self.replica = self._fresh()
         return lost
+
+    def given(self, places: Sequence[int], before_ns: int) -> list[int]:
+        return [bisect_left(self.token_ns.get(place, ()), before_ns) for place in places]
 
     def report(self) -> Report:
         kv: Any = getattr(self.replica.batcher, "kv", None)  # llama.cpp's slots have no blocks

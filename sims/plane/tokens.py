@@ -177,6 +177,11 @@ def _late(pieces: list[Piece], from_ns: int, until_ns: int) -> list[Piece]:
     return [*before, *([([(until_ns, FS_PER_NS, 0, 1)], held)] if held else []), *after]
 
 
+def ended_by(segments: Sequence[Row4], before_ns: int) -> int:
+    """How many of their iterations end before that."""
+    return sum(one[COUNT] for one in _between(segments, NEVER, before_ns))
+
+
 def _between(segments: Sequence[Row4], low_ns: int, high_ns: int) -> list[Row4]:
     """The iterations that end in low <= t < high; the first one stands alone."""
     found: list[Row4] = []

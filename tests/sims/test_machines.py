@@ -99,7 +99,7 @@ def test_what_a_cut_off_replica_is_told_arrives_when_the_network_heals() -> None
     assert (300, -1) in said
     assert [at_ns for at_ns, one in said if isinstance(one, Heartbeat) and one.node == "n"] == [300, 450]
     assert site.machines.paid_ns(1_000)[1] == 300  # it computed, for nobody, until it heard of it
-    assert site.machines.cut_off == [(0, 100, 300), (1, 100, 300)]
+    assert site.machines.cut_off == [(0, 101, 300), (1, 101, 300)]
 
 
 def test_who_is_started_elsewhere_while_cut_off_goes_on_as_a_ghost_until_then() -> None:

@@ -136,6 +136,15 @@ def test_jumps_under_the_plane_equal_the_oracle_on_many_cases(case: Case) -> Non
     assert case.differs("iteration") is None
 
 
+@pytest.mark.parametrize("mode", ["macro", "oracle"])
+@pytest.mark.parametrize("failures", [FAILURES[2], FAILURES[4], (*FAILURES[3], Failure(33_000, 0, 2_000))])
+def test_a_broken_off_answer_costs_what_its_client_saw(mode: str, failures: tuple[Failure, ...]) -> None:
+    found = Case(5, 30, _rules(40_000, 4, 6, 90, False, False), LINEAR, FACTS[8], failures).run(mode)
+    broken = [row for row in found.log.rows() if row.outcome == "error" and row.output_tok]
+    assert max(row.output_tok or 0 for row in broken) > 3
+    assert [row.price_pusd for row in broken] == [7 * (row.asked_prompt_tok + (row.output_tok or 0)) for row in broken]
+
+
 def broken(patch: pytest.MonkeyPatch, name: str) -> None:
     """One fault in the station, each of a kind that a careless change would bring."""
     if name == "who is lost keeps its tokens to come":

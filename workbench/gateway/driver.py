@@ -173,12 +173,16 @@ class Gateway:
         """One attempt: its first byte, then its end, whatever its engine says. Cancelled, it says nothing."""
         name, attempt = one.request_id, one.attempt
         ask, tok, cached_tok, failed = self._asks[name], 0, 0, None
+        had_tok, before_tok, at_ns = 0, 0, -1  # its client has; it had before that moment
         try:
             async for chunk in self.engines[one.replica].stream(ask, attempt, one.model):
                 chunk_tok, chunk_cached_tok = _counted(chunk)
                 first = not tok and chunk_tok > 0
                 if self._listens(name, attempt):
                     self.got[name] += chunk_tok
+                    if at_ns != self.times.now_ns:
+                        before_tok, at_ns = had_tok, self.times.now_ns
+                    had_tok += chunk_tok
                 tok += chunk_tok
                 if first:
                     cached_tok = min(chunk_cached_tok, ask.prompt_tok)  # an engine may count its own template
@@ -192,7 +196,10 @@ class Gateway:
             self._left(Left(name, attempt, "ok", ask.prompt_tok, cached_tok, tok))
         else:
             outcome = failed.outcome if failed.outcome in FAILED else "failure"
-            self._left(Left(name, attempt, outcome, error=failed.error, retry_after_ns=failed.retry_after_ns))
+            if at_ns == self.times.now_ns:  # what came in the moment in which it broke off is not charged
+                had_tok = max(before_tok, min(had_tok, 1))
+            self._left(Left(name, attempt, outcome, output_tok=had_tok, error=failed.error,
+                            retry_after_ns=failed.retry_after_ns))
 
     def _left(self, event: Left) -> None:
         """What the plane cannot take as it was said is a plain failure."""

@@ -17,6 +17,7 @@ from workbench.control.plane.events import (
     FirstToken,
     Gone,
     Left,
+    Progress,
     Reject,
     Release,
     ReplicaDown,
@@ -170,6 +171,18 @@ def test_money_is_what_the_client_got() -> None:
     one.on(2, Arrived("b"))
     assert one.on(3, Left("b", 1, "failure", 10, 0, 0)) == (Finish("b", "error", "failure", 1),)
     one.check()
+
+
+def test_who_has_a_part_of_an_answer_pays_for_that_part() -> None:
+    prices = [{"model": "*", "kind": kind, "flat": price} for kind, price in (("input", 2), ("output", 3))]
+    one = plane(billing={"prices": prices})
+    for name, told, said, paid in (("a", 0, 4, 4), ("b", 6, 4, 6), ("c", 0, 0, 1)):
+        one.on(0, Arrived(name, "t", prompt_tok=10))
+        one.on(0, FirstToken(name, 1))
+        one.on(0, Progress(name, 1, told))
+        assert one.on(0, Left(name, 1, "failure", output_tok=said))[0] == Charge(name, "t", 20 + 3 * paid, 0)
+    one.on(0, Arrived("d", "t"))
+    assert one.on(0, Left("d", 1, "failure", output_tok=9)) == (Finish("d", "error", "failure", 1),), "no byte came"
 
 
 def test_an_id_that_is_used_again_is_charged_again() -> None:
