@@ -8,6 +8,7 @@ from test_two_drivers import MUCH, RULES, US, Steps, by_asyncio, drawn
 from sims.overheads import Overheads
 from sims.plane.driver import Failure
 from sims.plane.run import simulate_plane
+from workbench.control.money.periods import DAY_NS
 from workbench.control.plane.events import Cancel
 
 HEDGING = {"quantile_ppm": 500_000, "share_ppm": 600_000, "least_seen": 3, "window": 20}
@@ -17,7 +18,7 @@ EVERYTHING: dict[str, Any] = {
     "ejection": {"failures": 1, "base_ns": 20 * US, "most_ns": 40 * US, "most_ppm": 500_000},
     "tenants": {"tiers": {"free": {"deadline_ns": 90 * US, "concurrent": 2}, "pro": {"flags": {"hedging": True}}},
                 "tenants": {"a": {"tier": "free"}, "b": {"tier": "pro"}, "c": {"tier": "pro", "concurrent": 4}}},
-    "billing": {**MUCH["billing"], "calendar": {"every_ns": 100 * US}},
+    "billing": {**MUCH["billing"], "utc_ns": 31 * DAY_NS - 100 * US},
 }
 
 

@@ -12,6 +12,7 @@ from workbench.control.plane.events import DECISIONS, EVENTS, Arrived, Wake
 from workbench.control.plane.journal import Entry, PlaneJournal, first_difference
 from workbench.errors import UsageError
 from workbench.flows import journal_words, plane_policies
+from workbench.text import one_line
 
 FILE = re.compile(r"seed-(\d+)\.journal\.jsonl$")
 KINDS = {kind.__name__.lower(): kind for kind in (*EVENTS, *DECISIONS)}
@@ -104,7 +105,7 @@ def _entry(entry: Entry, wanted: type[Any] | None) -> dict[str, Any]:
 
 def _named(item: Any) -> str:
     name = getattr(item, "request_id", None)
-    return f"{name} {journal_words.decision(item)}" if name else journal_words.decision(item)
+    return f"{one_line(name)} {journal_words.decision(item)}" if name else journal_words.decision(item)
 
 
 def _requests(entry: Entry) -> set[str]:

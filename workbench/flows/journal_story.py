@@ -15,6 +15,7 @@ from workbench.control.plane.journal import Entry, PlaneJournal
 from workbench.errors import Failure, UsageError
 from workbench.flows import journal_words as words
 from workbench.flows.journal import unknown_request
+from workbench.text import one_line
 
 AT = {"queued": "in line", "held": "next in line, with no place", "following": "for another's answer",
       "later": "for its retry", "out": "at replicas"}
@@ -37,7 +38,7 @@ class Story:
     end: str = "unfinished"
 
     def say(self, now_ns: int, text: str) -> None:
-        self.steps.append(Step(now_ns - self.at_ns, text))
+        self.steps.append(Step(now_ns - self.at_ns, one_line(text)))
 
     def as_json(self) -> dict[str, Any]:
         return {"request_id": self.request_id, "arrived_ns": self.at_ns, "end": self.end, "spent_ns": self.spent_ns,
@@ -45,7 +46,7 @@ class Story:
 
     def lines(self) -> list[str]:
         """Plain text: times since it arrived, then where the time went."""
-        told = [f"{self.request_id}: arrived at {self.at_ns / 1e9:.6f} s, ended {self.end}"]
+        told = [f"{one_line(self.request_id)}: arrived at {self.at_ns / 1e9:.6f} s, ended {self.end}"]
         told += [f"{'+' + words.seconds(step.after_ns):>12}  {step.text}" for step in self.steps]
         spent = ", ".join(f"{words.seconds(span)} {AT[place]}" for place, span in self.spent_ns.items() if span)
         return [*told, f"{'in all':>12}  {words.seconds(sum(self.spent_ns.values()))}: {spent or 'at once'}"]
@@ -59,11 +60,11 @@ def explain(journal: PlaneJournal, request_id: str, own: Custom) -> Story:
         raise unknown_request(journal, request_id)
     try:
         teller = _Teller(journal, Story(request_id, arrival.now_ns), own)
+        with blamed(own):
+            for entry in journal.entries:
+                teller.hear(entry)
     except ValueError as error:
         raise UsageError(f"the journal cannot be replayed: {error}") from None
-    with blamed(own):
-        for entry in journal.entries:
-            teller.hear(entry)
     return teller.story
 
 
@@ -114,7 +115,7 @@ class _Teller:
                 del self.at[attempt]
 
     def _words(self, event: Event) -> str:
-        return words.event(event).removeprefix(f"{self.story.request_id} ")
+        return words.event(event).removeprefix(f"{one_line(self.story.request_id)} ")
 
     def _event(self, entry: Entry) -> None:
         event = entry.event

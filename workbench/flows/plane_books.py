@@ -9,14 +9,13 @@ from workbench.control.money.amounts import usd
 from workbench.control.money.billing import Billing
 from workbench.control.money.invoice import Invoice
 from workbench.control.money.ledger import Posting
+from workbench.control.plane.billing import close
+from workbench.text import one_line
 
 
-def close(billing: Billing, stop_ns: int) -> tuple[Invoice, ...]:
-    """Every invoice of the run. The period in which the run ends is closed at its own end, with what was used."""
-    billing.on_time(stop_ns)
-    due_ns = billing.due_ns()
-    if due_ns is not None:
-        billing.on_time(due_ns)
+def issued(billing: Billing, stop_ns: int) -> tuple[Invoice, ...]:
+    """Every invoice of the run that says something; the period in which it ends is closed as if that were over."""
+    close(billing, stop_ns)
     return tuple(one for one in billing.invoices.values() if one.lines)
 
 
@@ -49,7 +48,12 @@ def as_json(one: Invoice) -> dict[str, Any]:
 
 
 def as_text(invoices: Sequence[Invoice]) -> str:
-    return "".join(f"{one.text()}\n\n" for one in invoices)
+    """Names come from requests: none may look like a line of its own."""
+    return "".join(f"{_shown(one)._replace(lines=tuple(map(_shown, one.lines))).text()}\n\n" for one in invoices)
+
+
+def _shown(row: Any) -> Any:
+    return row._replace(**{name: one_line(text) for name, text in row._asdict().items() if isinstance(text, str)})
 
 
 def balances(billing: Billing) -> Mapping[str, str]:

@@ -92,7 +92,7 @@ def run_seed(task: PlaneTask) -> PlaneSeed:
     entries = None if result.journal is None else result.journal.entries
     found = summary(case, task.seed, log, result) | {
         "journal": entries is not None, "operations": _operations(case, result)}
-    invoices = () if desk.billing is None else plane_books.close(desk.billing, result.stop_ns)
+    invoices = () if desk.billing is None else plane_books.issued(desk.billing, result.stop_ns)
     if desk.billing is not None:
         found["balances_pusd"] = plane_books.balances(desk.billing)
     return PlaneSeed(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from workbench.control.limits.answer import whole
 
+MOST_GPUS = 10_000
+
 
 class Place(NamedTuple):
     """GPUs of one node, by index."""
@@ -37,6 +39,8 @@ class Placement:
     """
 
     def __init__(self, nodes: Mapping[str, int]) -> None:
+        if not isinstance(nodes, Mapping):
+            raise ValueError(f"nodes {nodes!r:.60}: must be a table of nodes, each with its number of GPUs: a = 8")
         self._free: dict[str, list[int]] = {}
         self._size: dict[str, int] = {}
         for node in sorted(nodes):
@@ -46,7 +50,9 @@ class Placement:
     def add(self, node: str, gpus: int) -> None:
         if node in self._size:
             raise ValueError(f"node {node}: is there already")
-        self._size[node] = whole(f"nodes.{node}", gpus)
+        if whole(f"nodes.{node}", gpus) > MOST_GPUS:
+            raise ValueError(f"nodes.{node} {gpus}: a node has at most {MOST_GPUS} GPUs")
+        self._size[node] = gpus
         self._free[node] = list(range(gpus))
         self._free = {name: self._free[name] for name in sorted(self._free)}
 

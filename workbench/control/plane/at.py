@@ -22,13 +22,17 @@ def at(key: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             except ValueError as error:
                 raise type(error)(_placed(key, str(error), args[0])) from error
             except (AttributeError, KeyError, TypeError) as error:  # of another shape than it should be
-                facts: Any = args[0]
-                shown = repr(facts.get(key))
-                shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
-                raise ValueError(f"control.{key}: {shown} is not of the shape that it should be ({error}); "
-                                 "docs/control/plane.md names the keys") from error
+                raise ValueError(f"control.{key}: {_shown(args[0], key)} is not of the shape that it should be "
+                                 f"({error}); docs/control/plane.md names the keys") from error
+            except (MemoryError, OverflowError) as error:
+                raise ValueError(f"control.{key}: {_shown(args[0], key)} asks for more than memory holds") from error
         return located
     return decorate
+
+
+def _shown(facts: Any, key: str) -> str:
+    shown = repr(facts.get(key))
+    return shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
 
 
 def _placed(key: str, text: str, facts: Any) -> str:

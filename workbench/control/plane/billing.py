@@ -13,13 +13,15 @@ from workbench.control.money.price_book import PriceBook
 from workbench.control.registry import known
 
 KEYS = ("calendar", "credits", "plans", "prices", "subscriptions", "terms_days", "utc_ns")
+LATEST_NS = 230 * 365 * DAY_NS  # since 1970; a run's own clock may add as much again
+LEAST_NS = 1_000_000_000  # of a period: each has an invoice for each tenant, whether anything happened or not
 
 
 def billing_of(raw: Mapping[str, Any]) -> Billing:
     """ValueError in one line for what cannot be: overlapping prices, an unknown plan, a credit granted twice.
 
     calendar        "months" (default; `utc_ns` is the time since 1970 at the run's t=0), "days", { days = 7 } or
-                    { every_ns = ... } from t=0
+                    { every_ns = ... } from t=0, at least a second
     prices          rows of the price book, each with its effective times
     plans           name -> { fee_pusd, minimum_pusd }, both per period; a price may be for one plan only
     subscriptions   { tenant, plan, from_ns = 0 }: a plan from then on, "" ends it
@@ -48,6 +50,8 @@ def close(billing: Billing, now_ns: int) -> tuple[int, tuple[Invoice, ...]]:
 def _calendar(raw: Mapping[str, Any]) -> Calendar:
     given = raw.get("calendar", "months")
     if given == "months":
+        if integer("billing.utc_ns", raw.get("utc_ns", 0), 0) >= LATEST_NS:
+            raise ValueError(f"billing.utc_ns: {raw['utc_ns']} is later than the year 2199")
         return Months(raw.get("utc_ns", 0))
     if "utc_ns" in raw:
         raise ValueError("billing.utc_ns: only calendar 'months' asks for it")
@@ -57,7 +61,7 @@ def _calendar(raw: Mapping[str, Any]) -> Calendar:
         if "days" in given:
             return Every(integer("billing.calendar.days", given["days"], 1) * DAY_NS)
         if "every_ns" in given:
-            return Every(integer("billing.calendar.every_ns", given["every_ns"], 1))
+            return Every(integer("billing.calendar.every_ns", given["every_ns"], LEAST_NS))
     raise ValueError(f"billing.calendar: {given!r} is unknown; known: 'months', 'days', days = ..., every_ns = ...")
 
 

@@ -1,6 +1,6 @@
 """A control plane made of plain facts, as a TOML's `[control]` table holds them: policies by name with parameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workbench.control.auth.manager import UserManager
@@ -28,6 +28,8 @@ TABLES = ("alarms", "allocator", "auth", "autoscale", "billing", "breaker", "cac
           "ejection", "hedging", "hybrid", "limits", "models", "queue", "replicas", "retries", "routing", "scheduling",
           "seed", "sla", "tenants", "window")
 KEYS = ("tenant", "user", "model")  # of a limit's levels
+MOST_REPLICAS = 100_000
+MOST_WINDOW = 1_000_000_000
 Facts = Mapping[str, Any]
 Custom = Mapping[str, Any]  # kind -> class, from the user's own file
 
@@ -39,6 +41,7 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     take for `scheduling` or `routing`, from the user's own file.
     """
     known("control", facts, TABLES)
+    _sizes(facts)
     custom, seed = custom or {}, facts.get("seed", 0)
     for kind, about in facts.get("custom", {}).items():
         if kind not in custom:
@@ -59,6 +62,17 @@ def plane_of(facts: Facts, custom: Custom | None = None) -> ControlPlane:
     )
     desk.operations = operations_of(facts, desk)
     return ControlPlane(desk)
+
+
+def _sizes(facts: Facts) -> None:
+    """What takes memory for each before anything happens."""
+    for key, most in (("replicas", MOST_REPLICAS), ("window", MOST_WINDOW)):
+        value = facts.get(key)
+        count = len(value) if isinstance(value, Sequence) else value
+        if isinstance(count, int) and count > most:
+            raise ValueError(f"control.{key}: {count} is more than the {most} that a plane can hold")
+    if not isinstance(facts.get("custom", {}), Mapping):
+        raise ValueError(f"control.custom: {facts['custom']!r:.60} is no table of policies")
 
 
 @at("replicas")

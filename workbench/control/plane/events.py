@@ -1,7 +1,6 @@
 """What the control plane is told and what it answers, and how both are written: one flat JSON object each."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 # failure: 5xx or broken off. rejected: the engine's 429. refused: any other 4xx. unsent: no connection
@@ -211,6 +210,7 @@ EVENTS: tuple[type[Any], ...] = (
     Arrived, FirstToken, Progress, Left, Gone, Report, ReplicaUp, ReplicaDown, Heartbeat, Notice, Time)
 DECISIONS: tuple[type[Any], ...] = (
     Reject, Answer, Release, Cancel, Finish, Charge, Start, Stop, Alarm, Shift, Wake)
+_HINTS: Mapping[type[Any], Mapping[str, Any]] = {kind: get_type_hints(kind) for kind in (*EVENTS, *DECISIONS)}
 LARGEST = 1 << 127  # no number that is told or decided reaches it
 
 
@@ -237,16 +237,11 @@ def from_json(raw: Any, kinds: Sequence[type[Any]] = (*EVENTS, *DECISIONS)) -> A
         item = kind(**values)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
-    fields = _hints(kind)
+    fields = _HINTS[kind]
     for field in values:
         if not _fits(values[field], fields[field]):
             raise ValueError(f"{name}.{field}: {values[field]!r:.60} is not {_told(fields[field])}")
     return item
-
-
-@cache
-def _hints(kind: type[Any]) -> Mapping[str, Any]:
-    return get_type_hints(kind)
 
 
 def _fits(value: Any, hint: Any) -> bool:

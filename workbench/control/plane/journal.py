@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from workbench.control.plane.build import Custom, plane_of
-from workbench.control.plane.events import Decision, Event, from_json, to_json
+from workbench.control.plane.events import DECISIONS, EVENTS, Decision, Event, from_json, to_json
 
 KIND, SCHEMA = "workbench.plane_journal", 1
+LATEST_NS = 1 << 63  # a clock of 64 bits ends there
 
 
 class Entry(NamedTuple):
@@ -38,16 +39,24 @@ class PlaneJournal:
         """Read it again; ValueError with the line's number for what is damaged or newer than this version."""
         entries: list[Entry] = []
         facts: Mapping[str, Any] | None = None
+        last_ns = 0
         for number, text in enumerate(lines, start=1):
             try:
                 raw = json.loads(text)
                 if facts is None:
                     facts = _facts(raw)
                 else:
-                    decisions = tuple(from_json(item) for item in raw["decisions"])
-                    entries.append(Entry(raw["now_ns"], from_json(raw["event"]), decisions))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                    entries.append(_entry(raw, last_ns))
+                    last_ns = entries[-1].now_ns
+            except UnicodeDecodeError:
+                raise
+            except json.JSONDecodeError as error:
+                raise ValueError(f"journal line {number}: is no JSON, or not whole: {error.msg} at character "
+                                 f"{error.pos}") from None
+            except ValueError as error:
                 raise ValueError(f"journal line {number}: {error}") from None
+            except RecursionError:
+                raise ValueError(f"journal line {number}: tables in tables without end") from None
         if facts is None:
             raise ValueError("journal line 1: the file is empty")
         return PlaneJournal(facts, entries)
@@ -70,14 +79,31 @@ def first_difference(
     return None
 
 
+def _entry(raw: Any, last_ns: int) -> Entry:
+    """ValueError for what no version wrote."""
+    if not isinstance(raw, dict) or not {"now_ns", "event", "decisions"} <= raw.keys():
+        raise ValueError("is no entry; one has now_ns, event and decisions")
+    now_ns, decisions = raw["now_ns"], raw["decisions"]
+    if type(now_ns) is not int or not 0 <= now_ns < LATEST_NS:
+        raise ValueError(f"now_ns {now_ns!r:.60} is not a whole number from 0 to 2^63")
+    if now_ns < last_ns:
+        raise ValueError(f"the clock goes back from {last_ns} to {now_ns} ns")
+    if not isinstance(decisions, list):
+        raise ValueError("decisions is no list")
+    return Entry(now_ns, from_json(raw["event"], EVENTS), tuple(from_json(one, DECISIONS) for one in decisions))
+
+
 def _facts(raw: Any) -> Mapping[str, Any]:
-    if raw.get("kind") != KIND:
+    if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise ValueError("not a journal of the control plane")
-    if not isinstance(raw.get("schema"), int) or not 1 <= raw["schema"] <= SCHEMA:
-        raise ValueError(f"schema {raw.get('schema')!r}; this version reads 1 to {SCHEMA}; upgrade the workbench")
-    facts = raw["facts"]
+    if type(raw.get("schema")) is not int or not 1 <= raw["schema"] <= SCHEMA:
+        raise ValueError(f"schema {raw.get('schema')!r:.60}; this version reads 1 to {SCHEMA}; upgrade the workbench")
+    facts = raw.get("facts")
     if not isinstance(facts, dict):
         raise ValueError("facts is no table")
+    custom = facts.get("custom", {})
+    if not isinstance(custom, dict) or not all(isinstance(about, str) for about in custom.values()):
+        raise ValueError("facts.custom is no table of policies, each with name and hash")
     return facts
 
 
