@@ -4,13 +4,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sims.plane.scenario import PlaneCase
 from workbench import paths
+from workbench.cli import init
 from workbench.errors import UsageError
 from workbench.flows.plane_run import run_plane
-from workbench.flows.plane_tables import by_tenant, refused
+from workbench.flows.plane_tables import by_tenant, moments, refused
 from workbench.flows.sim_files import given, shipped
+from workbench.report import plane as plane_report
+from workbench.report.plane import write_report
+from workbench.report.plane_charts import charts
 from workbench.runlog.table import read
 
 PLANE = paths.data("scenarios") / "plane"
@@ -136,3 +141,24 @@ def test_why_requests_got_no_answer_is_counted_and_told(tmp_path: Path) -> None:
     assert "own full line" in by_tenant(found).caption
     assert [*found["tiers"]] == ["first", "after"]  # by class, not by name
     assert not refused({**found, "refusals": []})
+
+
+def test_init_writes_a_scenario_of_the_whole_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(init.command, ["platform"])
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "platform.toml").read_text() == (PLANE / "platform.toml").read_text()
+    PlaneCase.load(Path("platform.toml"))
+
+
+def test_the_report_has_reasons_marks_once_and_tiers_by_class(tmp_path: Path) -> None:
+    text = SMALL + "[[failures]]\nat_s = 0.5\nreplica = 0\ndown_s = 0.01\n"
+    (tmp_path / "s.toml").write_text(text)
+    found = run_plane(tmp_path / "s.toml", text, tmp_path / "out", seed=1)
+    page = write_report(tmp_path / "out").read_text()
+    assert "tenant&#x27;s queue full" in page
+    table, = plane_report._happened(found)
+    assert [row[0] for row in table.rows] == ["1", "", "", ""]
+    assert len(moments(found["runs"][0]["operations"], found["runs"][0]["stop_ns"])) == 1
+    latency = charts(read(tmp_path / "out/seed-1.parquet"), found)[2]
+    assert [one.name for one in latency.panels[1].series] == ["first", "after"]

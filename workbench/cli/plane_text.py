@@ -56,7 +56,7 @@ def _drawn(drawn: Any) -> Any:
 
     table = Table(box=None, caption=escape(drawn.caption), caption_justify="left")
     for i, column in enumerate(drawn.columns):
-        table.add_column(escape(column), justify="right" if i else "left")
+        table.add_column(escape(column), justify="right" if i and drawn.numeric(i) else "left")
     for row in drawn.rows:
         table.add_row(*map(escape, row))
     return table

@@ -25,6 +25,7 @@ def group() -> None:
     \b
     Example:
       workbench init scenario && workbench sim run scenario.toml
+      workbench init platform && workbench sim run platform.toml --report
     """
 
 

@@ -25,7 +25,7 @@ class Table:
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
 
     def as_html(self) -> str:
-        words = [not self._numeric(i) for i in range(len(self.columns))]
+        words = [not self.numeric(i) for i in range(len(self.columns))]
         head = "".join(_cell(name, "th", word) for name, word in zip(self.columns, words, strict=True))
         body = "".join(
             "<tr>" + "".join(_cell(cell, "td" if i else "th", words[i]) for i, cell in enumerate(row)) + "</tr>"
@@ -35,14 +35,14 @@ class Table:
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def as_markdown(self) -> str:
-        lines = [self.columns, tuple("---:" if self._numeric(i) else "---" for i in range(len(self.columns)))]
+        lines = [self.columns, tuple("---:" if self.numeric(i) else "---" for i in range(len(self.columns)))]
         text = [
             "| " + " | ".join(cell if number == 1 else escape.markdown(cell) for cell in row) + " |"
             for number, row in enumerate([*lines, *self.rows])
         ]
         return "\n".join(text) + (f"\n\n*{escape.markdown(self.caption)}*" if self.caption else "")
 
-    def _numeric(self, column: int) -> bool:
+    def numeric(self, column: int) -> bool:
         """Numbers stand right, words left; the first column names the row."""
         return column > 0 and all(_NUMBER.match(row[column]) for row in self.rows)
 

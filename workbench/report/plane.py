@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.control.money.amounts import usd
+from workbench.control.money.periods import moment
 from workbench.figures import escape
 from workbench.figures.chart import Chart
 from workbench.figures.table import Table
@@ -25,7 +26,8 @@ def write_report(folder: Path) -> Path:
     found = read_json(folder / "summary.json")
     seed = found["runs"][0]["seed"]
     log = read(folder / f"seed-{seed}.parquet")
-    shown: list[Chart | Table] = [*tables(found), *charts(log, found), *_happened(found), *_invoices(folder, seed)]
+    shown: list[Chart | Table] = [*tables(found), *charts(log, found), *_happened(found),
+                                  *_invoices(folder, seed, found)]
     seeds = ", ".join(map(str, found["seeds"]))
     lines = [f"**What to learn.** {_exactly(found['lesson'])}" if found["lesson"] else "",
              f"Simulated; {'means over seeds' if len(found['seeds']) > 1 else 'seed'} {seeds}; figures of seed {seed}.",
@@ -46,28 +48,31 @@ def _exactly(text: str) -> str:
 
 
 def _happened(found: Mapping[str, Any]) -> list[Table]:
-    """Numbered as the figures are marked."""
+    """Numbered as the figures are marked: a moment has one mark, in the row of what happened first."""
     seed = found["runs"][0]
-    rows = [(str(number), f"{at_ns / 1e9:.3f} s", text)
+    rows = [("" if i else str(number), f"{at_ns / 1e9:.3f} s", text)
             for number, (_, lines) in enumerate(moments(seed["operations"], seed["stop_ns"]), start=1)
-            for at_ns, text in lines]
+            for i, (at_ns, text) in enumerate(lines)]
     more = f" The first {ROWS} of {len(rows)}; summary.json has all." if len(rows) > ROWS else ""
     return [Table(("mark", "at", "what happened to fleet, models and alarms"), tuple(rows[:ROWS]),
-                  f"Simulated, seed {seed['seed']}.{more}")] if rows else []
+                  f"Simulated, seed {seed['seed']}. What follows a mark within a 20th of the run shares it.{more}")
+            ] if rows else []
 
 
-def _invoices(folder: Path, seed: int) -> list[Table]:
+def _invoices(folder: Path, seed: int, found: Mapping[str, Any]) -> list[Table]:
     path = folder / f"seed-{seed}.invoices.json"
     if not path.is_file():
         return []
     invoices = read_json(path)["invoices"]
     more = f" The first {INVOICES} of {len(invoices)}; {path.name} has all." if len(invoices) > INVOICES else ""
-    return [_invoice(one, more) for one in invoices[:INVOICES]]
+    utc_ns = found["control"].get("billing", {}).get("utc_ns", 0)
+    return [_invoice(one, utc_ns, more) for one in invoices[:INVOICES]]
 
 
-def _invoice(one: Mapping[str, Any], more: str) -> Table:
-    rows = [(line["text"], line["what"], f"{line['tok']:,}", usd(line["cents"])) for line in one["lines"]]
-    rows.append(("total", "", "", one["total_usd"]))
-    days = " to ".join(f"{one['period'][key] / 86_400e9:g}" for key in ("start_ns", "end_ns"))
-    return Table((f"{one['number']} to {one['tenant']}", "what", "tokens", "USD"), tuple(rows),
-                 f"Simulated. Days {days} of the run. Rounded once, in the total; lines by largest remainder.{more}")
+def _invoice(one: Mapping[str, Any], utc_ns: int, more: str) -> Table:
+    rows = [(line["text"], line["what"], line.get("price") or "none", f"{line['tok']:,}", usd(line["cents"]))
+            for line in one["lines"]]
+    rows.append(("total", "", "", "", one["total_usd"]))
+    span = " to ".join(moment(one["period"][key], utc_ns) for key in ("start_ns", "end_ns"))
+    return Table((f"{one['number']} to {one['tenant']}", "what", "unit price", "tokens", "USD"), tuple(rows),
+                 f"Simulated. {span}. Rounded once, in the total; lines by largest remainder.{more}")

@@ -64,8 +64,10 @@ def _latency(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
         promised = found["slo"].get(tier, found["slo"].get("*"))
         met[mine] = meets(log.where(mine), Slo() if promised is None else Slo(**promised))
     known = ~np.isnan(ttft_s)
-    p95 = Panel("p95 of TTFT by time of arrival (s)", _rows(log, sent_s, partial(_quantile, ttft_s), known))
-    attained = Panel("attained by time of arrival (%)", _rows(log, sent_s, partial(_share, met), known | ~known))
+    order = [*found["tiers"]]
+    p95 = Panel("p95 of TTFT by time of arrival (s)", _rows(log, sent_s, partial(_quantile, ttft_s), known, order))
+    attained = Panel("attained by time of arrival (%)",
+                     _rows(log, sent_s, partial(_share, met), known | ~known, order))
     return Chart("latency", "time (s)", (p95, attained), "Time to first token, and the share of requests that got what "
                  f"was promised; each point is {IN_A_ROW} requests of the tier in a row, or more.", over.basis,
                  "Two panels over time, a line per tier: the 95th percentile of the time to first token, and the "
@@ -80,10 +82,11 @@ def _share(met: Floats, rows: Rows) -> float | None:
     return float(met[rows].mean() * 100)
 
 
-def _rows(log: RunLog, sent_s: Floats, figure: Callable[[Rows], float | None], known: Mask) -> tuple[Series, ...]:
+def _rows(log: RunLog, sent_s: Floats, figure: Callable[[Rows], float | None], known: Mask,
+          order: Sequence[str]) -> tuple[Series, ...]:
     """A line per tier; nothing where there were too few requests for one point."""
     found = []
-    for i, (name, mine) in enumerate(_groups(log, "tier").items()):
+    for i, (name, mine) in enumerate(_groups(log, "tier", order).items()):
         rows = np.flatnonzero(mine & known)
         rows = rows[np.argsort(sent_s[rows], kind="stable")]
         parts = np.array_split(rows, max(1, min(BUCKETS // 2, len(rows) // IN_A_ROW)))
@@ -96,7 +99,8 @@ def _rows(log: RunLog, sent_s: Floats, figure: Callable[[Rows], float | None], k
 def _fleet(log: RunLog, found: Mapping[str, Any], over: Over) -> Chart:
     sent_s, end_s, admit_s = (log.floats(name) / 1e9 for name in ("sent_ns", "end_ns", "admit_ns"))
     left_s = np.where(np.isnan(admit_s), end_s, admit_s)
-    panels = [Panel(text, _each(log, "tier", partial(_inside, begin_s, until_s, over.edges), over.edges))
+    order = [*found["tiers"]]
+    panels = [Panel(text, _each(log, "tier", partial(_inside, begin_s, until_s, over.edges), over.edges, order))
               for text, begin_s, until_s in (("waiting at the front door (requests)", sent_s, left_s),
                                              ("in engines (requests)", admit_s, end_s))]
     serving = Series("replicas", *replicas_over_time(found), "simulated", "steps", 6)
@@ -125,17 +129,19 @@ def replicas_over_time(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tup
 
 
 def _each(log: RunLog, column: str, values: Callable[[Mask], Sequence[float | None]],
-          edges: Floats) -> tuple[Series, ...]:
-    found = {name: tuple(values(mine)) for name, mine in _groups(log, column).items()}
+          edges: Floats, order: Sequence[str] = ()) -> tuple[Series, ...]:
+    found = {name: tuple(values(mine)) for name, mine in _groups(log, column, order).items()}
     return tuple(Series(name, tuple(edges.tolist()), (*steps, steps[-1]), "simulated", "steps", i)
                  for i, (name, steps) in enumerate(found.items()))
 
 
-def _groups(log: RunLog, column: str) -> dict[str, Mask]:
-    """The most frequent names; who has no colour left is among the others."""
+def _groups(log: RunLog, column: str, order: Sequence[str] = ()) -> dict[str, Mask]:
+    """The most frequent names, in this order and then by name; who has no colour left is among the others."""
     names = log.text(column)
     by_rows = sorted(set(names.tolist()), key=lambda name: (-int((names == name).sum()), name))
-    kept = sorted(by_rows if len(by_rows) <= len(COLOURS) else by_rows[:len(COLOURS) - 1])
+    place = {name: i for i, name in enumerate(order)}
+    kept = sorted(by_rows if len(by_rows) <= len(COLOURS) else by_rows[:len(COLOURS) - 1],
+                  key=lambda name: (place.get(name, len(place)), name))
     groups = {name: np.asarray(names == name, dtype=bool) for name in kept}
     if len(kept) < len(by_rows):
         groups[OTHERS] = ~np.logical_or.reduce(list(groups.values()))

@@ -12,9 +12,11 @@ h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid #ddd;padding-
 .wide{overflow-x:auto}
 table{border-collapse:collapse;margin:1rem 0;font-size:.92rem;font-variant-numeric:tabular-nums}
 caption{caption-side:bottom;text-align:left;color:#555;font-size:.86rem;padding-top:.3rem}
-th,td{padding:.28rem .7rem;border-bottom:1px solid #e2e2e2;text-align:right;vertical-align:top}
+th,td{padding:.28rem .55rem;border-bottom:1px solid #e2e2e2;text-align:right;vertical-align:top}
 th:first-child{text-align:left;font-weight:600}
 .word{text-align:left}
+td:not(.word){white-space:nowrap}
+footer td{white-space:normal}
 thead th{border-bottom:2px solid #888}
 figure{margin:1.2rem 0}
 figcaption{color:#555;font-size:.88rem}
@@ -28,9 +30,25 @@ footer td{text-align:left;word-break:break-word}
 @media print{details{display:none}}
 """
 DRAW = """
+const narrow = matchMedia('(max-width: 700px)');
+function stacked(wide) {  // the panels below each other
+  const layout = structuredClone(wide);
+  const axes = Object.keys(layout).filter((key) => /^xaxis[0-9]*$/.test(key));
+  const many = axes.length;
+  layout.height = 90 + 290 * many;
+  axes.forEach((key, i) => {
+    layout[key].domain = [0, 1];
+    layout[key.replace('x', 'y')].domain = [1 - (i + 0.78) / many, 1 - i / many];
+  });
+  layout.legend.y = -0.02;
+  return layout;
+}
 for (const data of document.querySelectorAll('script.figure')) {
   const figure = JSON.parse(data.textContent);
-  Plotly.newPlot(document.getElementById(data.dataset.target), figure.data, figure.layout,
+  const draw = () => Plotly.react(document.getElementById(data.dataset.target), figure.data,
+    narrow.matches ? stacked(figure.layout) : structuredClone(figure.layout),
     {displaylogo: false, responsive: true, modeBarButtons: [['zoom2d', 'pan2d', 'resetScale2d', 'toImage']]});
+  draw();
+  narrow.addEventListener('change', draw);
 }
 """
