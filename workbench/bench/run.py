@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.bench.crew import Progress, work
 from workbench.bench.judge import Limits, together, unjudged
@@ -13,14 +14,16 @@ from workbench.errors import Failure, UsageError
 from workbench.runlog.part import PartWriter, part_path, read_part
 from workbench.runlog.provenance import Provenance
 from workbench.runlog.schema import Planned
-from workbench.runlog.table import RunLog, finish
+
+if TYPE_CHECKING:
+    from workbench.runlog.table import RunLog
 
 
 def run(
     target: Target, schedule: Sequence[Planned], prompts: Sequence[Prompt], final: Path, provenance: Provenance, *,
     concurrency: int | None = None, stagger_s: float = 0.2, limits: Limits | None = None,
     on_progress: Progress | None = None, loop: str = "uvloop", workers: int = 1,
-) -> RunLog:
+) -> "RunLog":
     """Send the schedule and return its log, which then lies at `final` (a .parquet file).
 
     `concurrency` None sends at the intended times (open loop); a number keeps that many in flight. Every planned
@@ -47,6 +50,8 @@ def run(
     stopped = bool(client.pop("stopped", True))
     known = read_part(plan.part).provenance
     started = client.pop("started_at_utc", known.started_at_utc)
+    from workbench.runlog.table import finish  # pandas takes longer to load than all else: only now
+
     log = finish(final, partial=stopped, provenance=replace(known, client=client, started_at_utc=started))
     if interrupted:
         raise KeyboardInterrupt

@@ -13,14 +13,13 @@ from workbench.bench.target import Target
 from workbench.files import write_json
 from workbench.flows.bench_prompts import Made, calibrated, check, exact, none_succeeded
 from workbench.flows.bench_spec import BenchSpec, EngineSpec, TargetSpec
-from workbench.metrics import summarise
 from workbench.runlog.provenance import Provenance, collect
 from workbench.runlog.schema import Planned
-from workbench.runlog.table import RunLog, read
 from workbench.workload.draw import draw
 
 if TYPE_CHECKING:
     from engines import Engine
+    from workbench.runlog.table import RunLog
 
 LOG, SUMMARY = "run.parquet", "summary.json"
 OnProgress = Callable[[int, int], None]
@@ -30,7 +29,7 @@ OnProgress = Callable[[int, int], None]
 class Benched:
     """A finished run: its log, its folder, and the summary that lies beside it."""
 
-    log: RunLog
+    log: "RunLog"
     folder: Path
     summary: dict[str, Any]
 
@@ -128,7 +127,9 @@ def _described(known: Provenance, spec: BenchSpec, made: Made, config_text: str)
     )
 
 
-def _summarised(log: RunLog, made: Made, folder: Path) -> dict[str, Any]:
+def _summarised(log: "RunLog", made: Made, folder: Path) -> dict[str, Any]:
+    from workbench.metrics import summarise  # loads pandas, which the first request need not wait for
+
     summary = summarise(log) | {
         "client": log.provenance.client, "lengths": made.how | obtained(log.counted.rows()),
         "run": paths.shown(folder / LOG),
@@ -140,6 +141,8 @@ def _summarised(log: RunLog, made: Made, folder: Path) -> dict[str, Any]:
 def _keep(folder: Path, made: Made, note: Callable[[str], None]) -> None:
     """After an interruption: summarise what there is and say where it lies."""
     if (folder / LOG).exists():
+        from workbench.runlog.table import read
+
         log = read(folder / LOG)
         _summarised(log, made, folder)
         note(f"kept {len(log) - log.outcomes()['unfinished']} of {len(log)} requests in {paths.shown(folder / LOG)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.bench.lengths import calibrate
 from workbench.bench.request import Prompt
@@ -17,8 +17,10 @@ from workbench.errors import Failure
 from workbench.models.tokenizer import load
 from workbench.runlog.provenance import Provenance
 from workbench.runlog.schema import Planned
-from workbench.runlog.table import RunLog
 from workbench.workload.prompts import WORDS, Prompts
+
+if TYPE_CHECKING:
+    from workbench.runlog.table import RunLog
 
 PROBE_REQUEST = 1 << 32  # probes draw their salts far from those of the run
 PROBE_TIMEOUT_S = 120.0
@@ -99,7 +101,7 @@ class _Probe:
         return [row.prompt_tok for row in log.rows()]
 
 
-def none_succeeded(log: RunLog, url: str, kept: Path) -> None:
+def none_succeeded(log: "RunLog", url: str, kept: Path) -> None:
     """Raises Failure, with the commonest reason, where no request ended ok."""
     if log.outcomes()["ok"] == 0:
         reasons = Counter(str(error) for error in log.text("error") if error)

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy import special
 
 from workbench.config import Settings
 from workbench.workload.varying import Bursts, Diurnal, Floats, Hourly, Rate
@@ -46,6 +45,8 @@ class Gamma(Settings):
 
     def gaps_s(self, uniform: Floats) -> Floats:
         shape = self.shape if self.shape is not None else 1.0 / (self.cv or 1.0) ** 2
+        from scipy import special  # takes 0.1 s to load, and few workloads need it
+
         return np.asarray(special.gammaincinv(shape, uniform) / (shape * self.rate_per_s), dtype=np.float64)
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy import special
 
 from workbench import paths
 from workbench.config import Settings
@@ -16,7 +15,7 @@ from workbench.errors import ConfigError, UsageError
 
 Tok = Annotated[int, Field(ge=1, le=10_000_000)]  # no context is longer, and no memory is endless
 Floats = NDArray[np.float64]
-Z95 = float(special.ndtri(0.95))
+Z95 = 1.6448536269514722  # the standard normal distribution's 0.95 quantile: scipy.special.ndtri(0.95)
 
 
 class FixedTok(Settings):
@@ -64,6 +63,8 @@ class LogNormalTok(Settings):
         return math.log(self.mean_tok or 1.0) - sigma * sigma / 2, sigma
 
     def lengths_tok(self, uniform: Floats, _base: Path) -> NDArray[np.int64]:
+        from scipy import special  # takes 0.1 s to load, and few workloads need it
+
         mu, sigma = self.mu_sigma
         inner = np.clip(uniform, 1e-300, None)  # ndtri(0) is minus infinity, and 0 * inf is NaN
         value = np.exp(mu + sigma * np.asarray(special.ndtri(inner)))
@@ -110,6 +111,8 @@ def expected_tok(lengths: FixedTok | LogNormalTok | EmpiricalTok, base: Path | N
     mu, sigma = lengths.mu_sigma
     if sigma == 0:
         return float(min(max(math.exp(mu), lengths.min_tok), lengths.max_tok))
+    from scipy import special
+
     low, high = ((math.log(bound) - mu) / sigma for bound in (lengths.min_tok, lengths.max_tok))
     inside = math.exp(mu + sigma * sigma / 2) * float(special.ndtr(high - sigma) - special.ndtr(low - sigma))
     return inside + lengths.min_tok * float(special.ndtr(low)) + lengths.max_tok * float(special.ndtr(-high))

@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy import special
 
 from workbench.config import Settings
 
@@ -33,9 +32,14 @@ class Varying(Settings):
         """When so many requests are expected to have come."""
 
     def gaps_s(self, uniform: Floats) -> Floats:
-        shape = 1.0 / self.cv**2
-        gaps = -np.log1p(-uniform) if self.cv == 1.0 else special.gammaincinv(shape, uniform) / shape
+        gaps = -np.log1p(-uniform) if self.cv == 1.0 else self._uneven(uniform)
         return np.diff(self.until_s(np.cumsum(np.asarray(gaps, dtype=np.float64))), prepend=0.0)
+
+    def _uneven(self, uniform: Floats) -> Floats:
+        from scipy import special  # takes 0.1 s to load, and few workloads need it
+
+        shape = 1.0 / self.cv**2
+        return np.asarray(special.gammaincinv(shape, uniform) / shape, dtype=np.float64)
 
 
 class Diurnal(Varying):
