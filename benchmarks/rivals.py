@@ -115,7 +115,7 @@ def measured(client: Client, program: Path, port: int, folder: Path, ladder: tup
         rate_rps = round(tok_per_s / TOKENS, 2)
         steps.append(go(round(rate_rps * STEP_S), rate_rps))
         print(f"  {client.name}: {tok_per_s:,} tokens/s: {told(steps[-1])}", file=sys.stderr, flush=True)
-        if not any(isinstance(item, Ran) and item.within(BOUNDS[-1]) for item in steps[-2:]):
+        if len(steps) > 1 and not any(isinstance(item, Ran) and item.within(BOUNDS[-1]) for item in steps[-2:]):
             break
     return {"start": few, "low_load": low, "lockstep": together, "ladder": steps} | summary(few, low, together, steps)
 

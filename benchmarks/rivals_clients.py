@@ -22,10 +22,15 @@ class Load:
     streams: int | None
     tokenizer: Path  # a Hugging Face folder
     folder: Path  # for what is written; new for each run
+    chat: bool = False
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def path(self) -> str:
+        return "/v1/chat/completions" if self.chat else "/v1/completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,10 @@ class Reading:
     ttft_s: float
     tpot_s: float
     worker_mib: float | None = None
+    failed: int | None = None
+    e2e_s: float | None = None
+    most_gap_s: float | None = None
+    output_tok: float | None = None  # of an answer, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,9 @@ def _read_ours(load: Load) -> Reading:
 def _vllm(load: Load) -> list[str]:
     pace = (["--max-concurrency", str(load.streams)] if load.streams
             else ["--request-rate", str(load.rate_rps), "--burstiness", "1e9"])  # that even, they do not vary
-    return ["bench", "serve", "--backend", "openai", "--base-url", load.url, "--model", "truth", "--tokenizer",
+    return ["bench", "serve", "--backend", "openai-chat" if load.chat else "openai", "--base-url", load.url,
+            "--endpoint", load.path, "--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "100",
+            "--model", "truth", "--tokenizer",
             str(load.tokenizer), "--dataset-name", "random", "--random-input-len", str(PROMPT_TOK),
             "--random-output-len", str(TOKENS), "--num-prompts", str(load.n), *pace, "--save-result", "--result-dir",
             str(load.folder), "--result-filename", "found.json", "--disable-tqdm"]
@@ -93,13 +104,16 @@ def _vllm(load: Load) -> list[str]:
 
 def _read_vllm(load: Load) -> Reading:
     found = _json(load.folder / "found.json")
-    return Reading(found["completed"], found["mean_ttft_ms"] / 1e3, found["mean_tpot_ms"] / 1e3)
+    return Reading(
+        found["completed"], found["mean_ttft_ms"] / 1e3, found["mean_tpot_ms"] / 1e3, failed=found.get("failed"),
+        e2e_s=found["mean_e2el_ms"] / 1e3, most_gap_s=found["p100_itl_ms"] / 1e3,
+        output_tok=found["total_output_tokens"] / max(found["completed"], 1))
 
 
 def _guidellm(load: Load) -> list[str]:
     profile = (f"kind=concurrent,streams={load.streams}" if load.streams
                else f"kind=constant,rate={load.rate_rps}")
-    return ["run", "--backend", f"kind=openai_http,target={load.url},model=truth,request_format=/v1/completions",
+    return ["run", "--backend", f"kind=openai_http,target={load.url},model=truth,request_format={load.path}",
             "--profile", profile, "--constraint", f"kind=max_requests,count={load.n}", "--tokenizer",
             f"kind=hf_auto,model={load.tokenizer}", "--data",
             f"kind=synthetic_text,prompt_tokens={PROMPT_TOK},output_tokens={TOKENS}", "--output",
@@ -110,13 +124,19 @@ def _read_guidellm(load: Load) -> Reading:
     """Its time per output token includes the first token; its inter-token latency is what others call TPOT."""
     found = _json(load.folder / "found.json")["benchmarks"][0]["metrics"]
     ttft, gap = (found[name]["successful"]["mean"] for name in ("time_to_first_token_ms", "inter_token_latency_ms"))
-    return Reading(found["request_totals"]["successful"], ttft / 1e3, gap / 1e3)
+    good = {name: found[name]["successful"] for name in ("request_latency", "inter_token_latency_ms",
+                                                         "output_token_count")}
+    return Reading(
+        found["request_totals"]["successful"], ttft / 1e3, gap / 1e3, failed=found["request_totals"]["errored"],
+        e2e_s=good["request_latency"]["mean"], most_gap_s=good["inter_token_latency_ms"]["max"] / 1e3,
+        output_tok=good["output_token_count"]["mean"])
 
 
 def _aiperf(load: Load) -> list[str]:
     pace = (["--concurrency", str(load.streams)] if load.streams
             else ["--request-rate", str(load.rate_rps), "--arrival-pattern", "constant"])
-    return ["profile", "--model", "truth", "--url", load.url, "--endpoint-type", "completions", "--streaming", *pace,
+    return ["profile", "--model", "truth", "--url", load.url, "--endpoint-type",
+            "chat" if load.chat else "completions", "--streaming", *pace,
             "--request-count", str(load.n), "--tokenizer", str(load.tokenizer), "--isl", str(PROMPT_TOK), "--osl",
             str(TOKENS), "--artifact-dir", str(load.folder), "--use-server-token-count", "--export-level", "summary",
             "--ui", "none"]
@@ -124,8 +144,12 @@ def _aiperf(load: Load) -> list[str]:
 
 def _read_aiperf(load: Load) -> Reading:
     found = _json(load.folder / "profile_export_aiperf.json")
-    return Reading(round(found["request_count"]["avg"]), found["time_to_first_token"]["avg"] / 1e3,
-                   found["inter_token_latency"]["avg"] / 1e3)
+    gaps = found.get("inter_chunk_latency") or {}
+    return Reading(
+        round(found["request_count"]["avg"]), found["time_to_first_token"]["avg"] / 1e3,
+        found["inter_token_latency"]["avg"] / 1e3, failed=round((found.get("error_request_count") or {}).get("avg", 0)),
+        e2e_s=found["request_latency"]["avg"] / 1e3, most_gap_s=gaps["max"] / 1e3 if gaps else None,
+        output_tok=found["output_sequence_length"]["avg"])
 
 
 def _inference_perf(load: Load) -> list[str]:
@@ -136,11 +160,13 @@ def _inference_perf(load: Load) -> list[str]:
         pace = {"type": "constant", "num_workers": 1,
                 "stages": [{"rate": load.rate_rps, "duration": round(load.n / (load.rate_rps or 1))}]}
     length = {"std_dev": 0, "total_count": load.n}
-    spec = {"load": pace, "api": {"type": "completion", "streaming": True},
+    drawn = {"type": "random",
+             "input_distribution": dict.fromkeys(("min", "max", "mean"), PROMPT_TOK) | length,
+             "output_distribution": dict.fromkeys(("min", "max", "mean"), TOKENS) | length}
+    spec = {"load": pace, "api": {"type": "chat" if load.chat else "completion", "streaming": True},
             "server": {"type": "vllm", "model_name": "truth", "base_url": load.url, "ignore_eos": True},
             "tokenizer": {"pretrained_model_name_or_path": str(load.tokenizer)},
-            "data": {"type": "random", "input_distribution": dict.fromkeys(("min", "max", "mean"), PROMPT_TOK) | length,
-                     "output_distribution": dict.fromkeys(("min", "max", "mean"), TOKENS) | length},
+            "data": {"type": "mock"} if load.chat else drawn,  # its drawn lengths are for completions only
             "report": {"request_lifecycle": {"summary": True, "per_stage": False, "per_request": False}},
             "storage": {"local_storage": {"path": str(load.folder / "found")}}}
     return ["--config_file", _written(load, json.dumps(spec), "spec.yml")]  # JSON is YAML
@@ -148,9 +174,12 @@ def _inference_perf(load: Load) -> list[str]:
 
 def _read_inference_perf(load: Load) -> Reading:
     """Its time per token counts by the local tokenizer; here the same is taken from its latencies."""
-    found = _json(load.folder / "found" / "summary_lifecycle_metrics.json")["successes"]
+    whole = _json(load.folder / "found" / "summary_lifecycle_metrics.json")
+    found = whole["successes"]
     ttft_s, whole_s = (found["latency"][name]["mean"] for name in ("time_to_first_token", "request_latency"))
-    return Reading(found["count"], ttft_s, (whole_s - ttft_s) / (TOKENS - 1))
+    return Reading(found["count"], ttft_s, (whole_s - ttft_s) / (TOKENS - 1), failed=whole["failures"]["count"],
+                   e2e_s=whole_s, most_gap_s=found["latency"]["inter_token_latency"]["max"],
+                   output_tok=(found.get("output_len") or {}).get("mean"))
 
 
 CLIENTS = (
