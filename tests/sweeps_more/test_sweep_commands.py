@@ -4,22 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
-import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from workbench.cli.main import cli
-from workbench.cli.sweep import MORE, group
 
 HERE = Path(__file__).parent
-
-
-@pytest.mark.parametrize("name", MORE)
-def test_help_has_an_example(name: str) -> None:
-    command = group.get_command(click.Context(group), name)
-    assert command is not None
-    assert f"workbench sweep {name}" in (command.help or "").partition("Example")[2]
 
 
 @pytest.mark.slow

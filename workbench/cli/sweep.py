@@ -1,35 +1,15 @@
 """`workbench sweep`: a grid of measurements that survives the machine it runs on."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import click
 
+from workbench.cli import sweep_more
 from workbench.cli.common import emit, escape, json_option, note, progress
 
-MORE: dict[str, str] = {  # subcommand -> module:attribute, loaded when asked for
-    "show": "workbench.cli.sweep_more:show",
-    "report": "workbench.cli.sweep_more:report",
-    "skypilot": "workbench.cli.sweep_more:skypilot",
-}
 
-
-class SweepGroup(click.Group):
-    """`run`, and what surrounds it, imported by name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *MORE]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in MORE:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = MORE[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=SweepGroup)
+@click.group()
 def group() -> None:
     """Measure a grid: engines, models, settings and workloads at several loads. (`sim sweep` simulates one.)
 
@@ -37,6 +17,10 @@ def group() -> None:
     Example:
       workbench init sweep && workbench sweep run sweep.toml --dry-run
     """
+
+
+for _command in (sweep_more.show, sweep_more.report, sweep_more.skypilot):
+    group.add_command(_command)
 
 
 @group.command()
