@@ -42,35 +42,39 @@ def last(n: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """`figure` is the reading that falls into it, `truth` its true value in the figure's unit."""
+    """`figure` is the reading that falls into it, `truth` its true value in the figure's unit.
+
+    A reading is right within `slack`: at most half of what falling into the trap moves it.
+    """
 
     name: str
     figure: str
     truth: float
+    slack: float
     steps: tuple[Step, ...]
     fails: bool = False  # one in ten requests is answered with HTTP 500
     n: int = 4
 
 
 TRAPS = (
-    Trap("a role chunk is no token", "ttft_s", 0.05,
+    Trap("a role chunk is no token", "ttft_s", 0.05, 0.025,
          ((0.0, event(chunk({"role": "assistant", "content": ""}))), (0.05, event(word())), (0.01, event(word())),
           (0.0, last(2)))),
-    Trap("four tokens in a chunk", "tpot_s", 0.06 / 12,
+    Trap("four tokens in a chunk", "tpot_s", 0.06 / 12, 0.0005,
          (*((0.02, event(word(" a b c d", usage_tok=4 * i))) for i in range(1, 5)), (0.0, last(16)))),
-    Trap("four events in a write", "output_tok", 8,
+    Trap("four events in a write", "output_tok", 8, 0.0,
          ((0.02, event(*(word(f" {c}") for c in "abcd"))), (0.06, event(*(word(f" {c}") for c in "efgh"))),
           (0.0, last(8)))),
-    Trap("a stall", "most_gap_s", 0.25,
+    Trap("a stall", "most_gap_s", 0.25, 0.1,
          (*((0.25 if i == 3 else 0.005, event(word())) for i in range(6)), (0.0, last(6)))),
-    Trap("reasoning comes first", "ttft_s", 0.02,
+    Trap("reasoning comes first", "ttft_s", 0.02, 0.025,
          ((0.0, event(chunk({"role": "assistant", "content": None}))),
           (0.02, event(chunk({"reasoning_content": "hm"}))), (0.05, event(word())), (0.0, last(2)))),
-    Trap("usage comes late", "e2e_s", 0.02,
+    Trap("usage comes late", "e2e_s", 0.02, 0.1,
          ((0.01, event(word())), (0.01, event(word(), chunk({}, "length"))), (0.2, last(2)))),
-    Trap("one in ten is HTTP 500", "failed", 3, ((0.01, event(word())), (0.01, event(word())), (0.0, last(2))),
-         fails=True, n=30),
-    Trap("pings are no tokens", "ttft_s", 0.05,
+    Trap("one in ten is HTTP 500", "failed", 3, 0.0,
+         ((0.01, event(word())), (0.01, event(word())), (0.0, last(2))), fails=True, n=30),
+    Trap("pings are no tokens", "ttft_s", 0.05, 0.025,
          ((0.0, PING), (0.02, PING), (0.03, event(word())), (0.01, event(word())), (0.0, last(2)))),
 )
 
