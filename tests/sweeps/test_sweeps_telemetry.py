@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from workbench.bench import telemetry
 from workbench.bench.telemetry_gpu import describe_gpus, throttle_reasons
+from workbench.bench.telemetry_side import pss_bytes
 from workbench.bench.telemetry_text import sum_samples
 
 HEAD = {"interval_s": 0.1}
@@ -119,6 +120,8 @@ def test_it_samples_this_process_covers_its_window_and_is_gone_afterwards(tmp_pa
     assert found["samples"] >= 5
     assert found["engine_cpu_s"] > 0
     assert found["engine_rss_max_bytes"] > 10 * 2**20
+    assert 0 < (pss_bytes([os.getpid()]) or 0) <= 1.1 * psutil.Process().memory_info().rss
+    assert pss_bytes([pid]) is None
     assert out.read_text().endswith("\n")
 
 

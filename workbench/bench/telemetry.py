@@ -89,6 +89,7 @@ def reduce(head: Mapping[str, Any], samples: Sequence[Sample], begin_ns: int, en
         "energy_j": joules, "power_mean_w": None if joules is None or window_s <= 0 else joules / window_s,
         "cpu_busy_frac": _busy(inside), "memory_used_max_bytes": _most(inside, "memory_used_bytes"),
         "engine_cpu_s": _gained(inside, "engine_cpu_s"), "engine_rss_max_bytes": _most(inside, "engine_rss_bytes"),
+        "engine_pss_max_bytes": _most(inside, "engine_pss_bytes"),
         "gpus": [_gpu(readings) for readings in gpus],
         "engine_most": _engine_most(inside),
     }
@@ -166,7 +167,7 @@ def gpu_warnings(reduced: Mapping[str, Any]) -> list[str]:
 
 
 def _most(items: Sequence[Mapping[str, Any]], name: str) -> Any:
-    return max((item[name] for item in items if item[name] is not None), default=None)
+    return max((item[name] for item in items if item.get(name) is not None), default=None)
 
 
 def _gained(items: Sequence[Sample], name: str) -> float | None:

@@ -9,7 +9,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import psutil
 
 from workbench.bench.telemetry_gpu import Gpus
 
-METRICS_TIMEOUT_S, METRICS_EVERY_S = 1.0, 1.0
+METRICS_TIMEOUT_S, METRICS_EVERY_S, MEMORY_EVERY_S = 1.0, 1.0, 1.0
 READY = b"ready\n"  # said after the first sample
 
 
@@ -46,6 +46,19 @@ def process_sample(root: int | None) -> tuple[dict[str, Any], frozenset[int]]:
             continue
     ours = frozenset(process.pid for process in processes)
     return {"engine_cpu_s": cpu_s if seen else None, "engine_rss_bytes": rss_bytes if seen else None}, ours
+
+
+def pss_bytes(processes: Iterable[int]) -> int | None:
+    """Memory of the engine with each shared page counted once among those who share it; None where it is not told."""
+    total, seen = 0, False
+    for pid in processes:
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")]
+        total, seen = total + sum(found), seen or bool(found)
+    return total if seen else None
 
 
 def machine_sample() -> dict[str, Any]:
@@ -89,14 +102,17 @@ def main() -> int:
     if not order:
         return 0
     gpus, engine_metrics = Gpus(), metrics_reader(order)
-    due_s, begun = time.monotonic(), True
+    due_s, begun, memory_due_s = time.monotonic(), True, 0.0
     with Path(order["out"]).open("a", encoding="utf-8") as out:
         out.write(json.dumps({"kind": "workbench.telemetry", "schema": 1, "interval_s": order["interval_s"],
                               **gpus.describe()}) + "\n")
         last = False
         while True:
             engine, ours = process_sample(order["pid"])
-            sample = {"t_ns": time.perf_counter_ns(), **machine_sample(), **engine, "gpus": gpus.sample(ours),
+            due = time.monotonic() >= memory_due_s  # it walks the page tables: not at every sample
+            memory_due_s = time.monotonic() + MEMORY_EVERY_S if due else memory_due_s
+            sample = {"t_ns": time.perf_counter_ns(), **machine_sample(), **engine,
+                      "engine_pss_bytes": pss_bytes(ours) if due else None, "gpus": gpus.sample(ours),
                       "engine": engine_metrics()}
             out.write(json.dumps(sample) + "\n")
             out.flush()
