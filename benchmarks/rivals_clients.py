@@ -178,8 +178,9 @@ def _read_inference_perf(load: Load) -> Reading:
     found = whole["successes"]
     ttft_s, whole_s = (found["latency"][name]["mean"] for name in ("time_to_first_token", "request_latency"))
     own_s = found["latency"]["time_per_output_token"]["mean"]
-    return Reading(found["count"], ttft_s, own_s if load.chat else (whole_s - ttft_s) / (TOKENS - 1), failed=whole["failures"]["count"],
-                   e2e_s=whole_s, most_gap_s=found["latency"]["inter_token_latency"]["max"],
+    tpot_s = own_s if load.chat else (whole_s - ttft_s) / (TOKENS - 1)
+    return Reading(found["count"], ttft_s, tpot_s, failed=whole["failures"]["count"], e2e_s=whole_s,
+                   most_gap_s=found["latency"]["inter_token_latency"]["max"],
                    output_tok=(found.get("output_len") or {}).get("mean"))
 
 
