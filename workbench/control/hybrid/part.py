@@ -87,6 +87,13 @@ def _devices(rows: Sequence[Mapping[str, Any]]) -> dict[str, Device]:
             raise ValueError(f"hybrid.devices.{i}: {error}") from None
         for key in ("memory_bytes", "bytes_per_s", "flops_per_s", "downlink_bits_per_s"):
             whole(f"hybrid.devices.{i}.{key}", getattr(device, key))
+        for key in ("half_floats", "wasm64", "metered", "charging"):
+            if getattr(device, key).__class__ is not bool:
+                raise ValueError(f"hybrid.devices.{i}.{key}: {getattr(device, key)!r}: must be true or false")
+        if device.battery_ppm is not None:
+            whole(f"hybrid.devices.{i}.battery_ppm", device.battery_ppm, 0)
+        if not all(isinstance(one, str) for one in device.stored):
+            raise ValueError(f"hybrid.devices.{i}.stored: {list(device.stored)!r}: must be ids of models")
         found[name] = device
     return found
 
