@@ -83,7 +83,8 @@ def shape_of(spec: BenchSpec) -> Shape:
 
 
 def by_their_definition(name: str, log: RunLog) -> dict[str, float | None]:
-    """Our log as the client would reckon it: see docs/bench.md for the definitions."""
+    """Our log as the client would reckon it: see docs/bench.md for the definitions. Not in the log, so not corrected:
+    connecting, and a last chunk that holds the finish reason alone (vLLM's last time)."""
     good = log.counted.ok
     sent, first, last, end = (good.floats(f"{key}_ns") * NS for key in ("sent", "first_token", "last_token", "end"))
     tok = good.floats("output_tok")
