@@ -67,7 +67,7 @@ TRAPS = (
           (0.0, last(8)))),
     Trap("a stall", "most_gap_s", 0.25, 0.1,
          (*((0.25 if i == 3 else 0.005, event(word())) for i in range(6)), (0.0, last(6)))),
-    Trap("reasoning comes first", "ttft_s", 0.02, 0.025,
+    Trap("reasoning comes first", "ttft_s", 0.02, 0.01,
          ((0.0, event(chunk({"role": "assistant", "content": None}))),
           (0.02, event(chunk({"reasoning_content": "hm"}))), (0.05, event(word())), (0.0, last(2)))),
     Trap("usage comes late", "e2e_s", 0.02, 0.1,
