@@ -129,7 +129,7 @@ def test_each_ends_once_wherever_it_is_computed(who: list[tuple[str, str, bool]]
     ({"devices": [{**LAPTOP, "memory_byte": 1}]}, "control.hybrid.devices.0.memory_byte: is unknown; did you mean"),
     ({"devices": [{**LAPTOP, "battery_ppm": {}}]}, "control.hybrid.devices.0.battery_ppm"),
     ({"devices": [{**LAPTOP, "metered": 1}]}, "control.hybrid.devices.0.metered: 1: must be true or false"),
-    ({"devices": [{**LAPTOP, "stored": [[]]}]}, "must be ids of models"),
+    ({"devices": [{**LAPTOP, "stored": [[]]}]}, r"control.hybrid.devices.0.stored: \[\[\]\]: must be ids of models"),
     ({"devices": [LAPTOP, LAPTOP]}, "control.hybrid.devices.1.name 'laptop': must be there, and once only"),
     ({"devices": [{"name": "x"}]}, "control.hybrid.devices.0: "),
     ({"devices": [{**LAPTOP, "flops_per_s": 0}]}, "control.hybrid.devices.0.flops_per_s 0: must be a whole number of"),
