@@ -85,7 +85,7 @@ def import_(source: Path, out: Path | None, sha256: str, max_mib: int, as_json: 
     \b
     Example:
       workbench runs import sweep-h200.tar.gz
-      workbench runs import /mnt/rented/sweep --out runs/h200
+      workbench runs import rented/sweep --out runs/h200
     """
     from workbench.flows.runs_import import import_runs
 

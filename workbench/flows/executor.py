@@ -109,13 +109,14 @@ def _pooled(function: Callable[[T], R], tasks: Sequence[T], processes: int) -> G
     pool = ProcessPoolExecutor(processes, mp_context=mp.get_context("spawn"), initializer=_begin_worker)
     waiting: list[Future[R | Refused]] = []
     try:
-        waiting = [pool.submit(guarded, function, task) for task in tasks]
+        for task in tasks:
+            waiting.append(pool.submit(guarded, function, task))  # noqa: PERF401 - an interrupt may come in between
         for future in waiting:
             yield future.result()
     except BrokenProcessPool as error:
         raise Failure("a worker process died, most likely for want of memory; use fewer with --workers") from error
     finally:
-        if all(future.done() for future in waiting):
+        if len(waiting) == len(tasks) and all(future.done() for future in waiting):
             pool.shutdown()
         else:
             pool.shutdown(wait=False, cancel_futures=True)
