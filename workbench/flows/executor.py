@@ -110,7 +110,7 @@ def _pooled(function: Callable[[T], R], tasks: Sequence[T], processes: int) -> G
     waiting: list[Future[R | Refused]] = []
     try:
         for task in tasks:
-            waiting.append(pool.submit(guarded, function, task))  # noqa: PERF401 - an interrupt may come in between
+            waiting.append(pool.submit(guarded, function, task))  # one by one: an interrupt may come in between
         for future in waiting:
             yield future.result()
     except BrokenProcessPool as error:
