@@ -82,7 +82,8 @@ def test_a_worker_that_dies_is_said() -> None:
 
 
 SLEEPER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 sys.path.insert(0, {folder!r})
 import test_executor
 from workbench.flows import executor
