@@ -28,7 +28,7 @@ LIMIT_S, LIMIT_MB = 60.0, 1000.0  # of 200,000 requests
 def longer(case: PlaneCase, requests: int) -> PlaneCase:
     """The same for as long as it takes to send so many, to a hundredth: rates, tenants and what happens stay."""
     while abs(len(case.draw(1)) / requests - 1) > 0.01:
-        raw, factor = case.scenario.model_dump(), requests / len(case.draw(1))
+        raw, factor = case.scenario.model_dump(exclude_unset=True), requests / len(case.draw(1))
         for one in raw["workloads"]:
             one["duration_s"] *= factor
         case = PlaneCase(case.text, PlaneScenario.model_validate(raw), case.profile, case.rules, case.base)
