@@ -1,8 +1,6 @@
 """An engine that runs: where it is, what was asked of it, and what it says it does."""
 
 import contextlib
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,10 +10,9 @@ from typing import Any
 from engines import logs, registry
 from engines.record import Engine
 from engines.supervised import Supervised
+from workbench.prometheus_text import sum_samples
 
 HTTP_TIMEOUT_S = 10.0
-_LABELS = r'\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}'  # a quoted value may hold anything
-_SAMPLE = re.compile(rf"^([A-Za-z_:][\w:]*)(?:{_LABELS})?\s+(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +27,6 @@ class Fact:
 def facts_as_dict(facts: Mapping[str, Fact]) -> dict[str, dict[str, Any]]:
     """The form that provenance stores."""
     return {name: asdict(fact) for name, fact in facts.items()}
-
-
-def sum_samples(text: str) -> dict[str, float]:
-    """Prometheus text to values, summed over the label sets of a name; comments and NaN are left out."""
-    totals: dict[str, float] = {}
-    for name, value in _SAMPLE.findall(text):
-        with contextlib.suppress(ValueError):
-            if not math.isnan(number := float(value)):
-                totals[name] = totals.get(name, 0.0) + number
-    return totals
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """A policy from the user's own file, as given on a command line: `scheduling=./mine.py:Mine`."""
 
-import hashlib
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -13,6 +11,7 @@ from typing import Any
 from workbench.control.routing.protocol import Router
 from workbench.control.scheduling.protocol import Scheduler
 from workbench.errors import Failure, UsageError, WorkbenchError
+from workbench.own_code import run_file
 
 KINDS = ("scheduling", "routing")
 ASKED: Mapping[str, type[Any]] = {"scheduling": Scheduler, "routing": Router}
@@ -26,21 +25,7 @@ def load_policy(text: str) -> tuple[str, Any, str]:
     path = Path(path_text)
     if kind not in KINDS or not path_text.endswith(".py") or not name:
         raise UsageError(f"--policy {text}: write KIND=./FILE.py:CLASS, KIND one of {', '.join(KINDS)}")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--policy {text}: {path} cannot be read: {error.strerror}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    module_name = f"{MODULE}{digest[:16]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"--policy {text}: {path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses look there
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's code raises
-        raise UsageError(f"--policy {text}: {path} fails: {type(error).__name__}: {error}") from error
+    module, digest = run_file(path, f"--policy {text}", MODULE)
     policy = getattr(module, name, None)
     if not isinstance(policy, type):
         known = [key for key, value in vars(module).items() if isinstance(value, type)]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engines import logs
-from engines.running import sum_samples
+from workbench.prometheus_text import sum_samples
 
 
 def test_tail_is_safe_to_show(tmp_path: Path) -> None:

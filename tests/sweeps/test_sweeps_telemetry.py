@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from workbench.bench import telemetry
 from workbench.bench.telemetry_gpu import describe_gpus, throttle_reasons
 from workbench.bench.telemetry_side import pss_bytes
-from workbench.bench.telemetry_text import sum_samples
+from workbench.prometheus_text import sum_samples
 
 HEAD = {"interval_s": 0.1}
 S = 1_000_000_000

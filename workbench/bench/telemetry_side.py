@@ -76,7 +76,7 @@ def metrics_reader(order: dict[str, Any]) -> Callable[[], dict[str, float] | Non
         return lambda: None
     import httpx
 
-    from workbench.bench.telemetry_text import sum_samples
+    from workbench.prometheus_text import sum_samples
 
     headers = {"Authorization": f"Bearer {order['key']}"} if order.get("key") else {}
     client = httpx.Client(headers=headers, timeout=METRICS_TIMEOUT_S, trust_env=False)

@@ -1,4 +1,4 @@
-"""Prometheus text to numbers, without an engine's record at hand."""
+"""Prometheus text to numbers."""
 
 import contextlib
 import math
