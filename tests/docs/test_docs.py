@@ -23,6 +23,7 @@ from workbench.workload.spec import WorkloadSpec
 
 TOP = root() or Path()
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md")), *sorted((TOP / "docs/control").glob("*.md")),
+         *sorted((TOP / "docs/economics").glob("*.md")), *sorted((TOP / "docs/quality").glob("*.md")),
          TOP / "datasets/models/tiny/README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(?:\.venv/bin/)?workbench ([a-z][^`]*)`")

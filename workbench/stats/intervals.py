@@ -46,11 +46,16 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion: only for independent items, never for one queue's requests."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} of {n} is no proportion")
+    found = wilson_of(successes / n, n, level)
+    return Interval(found.mean, found.low, found.high, n)
+
+
+def wilson_of(p: float, n: float, level: float = 0.95) -> Interval:
+    """The same for a share of an effective number of items, which need not be whole."""
     z = float(stats.norm.ppf(0.5 + level / 2))
-    p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), round(n))
 
 
 def half_range_frac(values: NDArray[np.float64]) -> float | None:

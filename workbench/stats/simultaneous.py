@@ -35,14 +35,14 @@ def simultaneous(family: Sequence[Estimate], level: float = 0.95) -> tuple[Simul
     """In the family's order. Whatever the rows have to do with each other, the chance that all intervals cover their
     truth is at least `level`."""
     m, own = len(family), each_level(len(family), level)
-    holm = _holm([item.p for item in family])
+    stepped = holm([item.p for item in family])
     return tuple(
         Simultaneous(item.interval(own), own, min(1.0, m * item.p), adjusted)
-        for item, adjusted in zip(family, holm, strict=True)
+        for item, adjusted in zip(family, stepped, strict=True)
     )
 
 
-def _holm(values: Sequence[float]) -> list[float]:
+def holm(values: Sequence[float]) -> list[float]:
     """The smallest p-value times m, the next times m - 1, and so on; none below one before it."""
     found, worst = [0.0] * len(values), 0.0
     for rank, i in enumerate(sorted(range(len(values)), key=lambda i: (values[i], i))):
