@@ -1,7 +1,7 @@
 """What a model is made of, in numbers: parameters, weight bytes and KV bytes follow from its dimensions.
 
-Dense and mixture-of-experts transformers with grouped attention. What keeps its cache otherwise (latent attention,
-state-space layers) is refused: its bytes would be wrong.
+Dense and mixture-of-experts transformers with grouped attention; latent attention and sliding windows where only bytes
+are asked for (`workbench.hardware.models`). State-space layers are refused: their bytes would be wrong.
 """
 
 import re
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import UsageError
+from workbench.hardware.attention import Latent, Window
 from workbench.hardware.formats import WIDE_BITS, kv_bytes
 from workbench.hardware.formats import find as find_format
 from workbench.hardware.table import Line, lines, lookup, plain
@@ -39,6 +41,10 @@ class Architecture:
     qk_norm: bool = False
     qkv_bias: bool = False
     all_bias: bool = False  # output projection, head and norms carry biases as well
+    router_bias: bool = False  # one number per expert
+    norms: int = 2  # of the hidden width, in one layer
+    latent: Latent | None = None
+    window: Window | None = None
     source: str = ""
 
     @property
@@ -51,7 +57,9 @@ class Architecture:
 
     @property
     def attention_params(self) -> int:
-        """The four projections of one layer."""
+        """The projections of one layer."""
+        if self.latent is not None:
+            return self.latent.params(self.hidden, self.heads)
         return 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
 
     @property
@@ -79,10 +87,13 @@ class Architecture:
     def small_params(self) -> int:
         """Norms, routers, biases: held whole by every rank."""
         norm = 2 if self.all_bias else 1
-        layer = 2 * self.hidden * norm + (2 * self.head_dim if self.qk_norm else 0)
+        layer = self.norms * self.hidden * norm + (2 * self.head_dim if self.qk_norm else 0)
+        layer += self.latent.norm_params if self.latent is not None else 0
         if self.qkv_bias:
             layer += self.head_dim * (self.heads + 2 * self.kv_heads)
-        routers = self.moe_layers * (self.hidden * self.experts + (self.hidden if self.shared_ff else 0))
+        gate = self.hidden if self.shared_ff and self.latent is None else 0  # of the shared expert
+        gate += self.experts if self.router_bias else 0
+        routers = self.moe_layers * (self.hidden * self.experts + gate)
         outer = self.hidden * norm
         if self.all_bias:
             layer, outer = layer + self.hidden, outer + self.vocab
@@ -106,8 +117,18 @@ class Architecture:
         return round((self.linear_params * found.bits + self.table_params * tables + self.small_params * wide) / 8)
 
     def kv_bytes_per_tok(self, kv_type: str = "auto") -> float:
-        """Keys and values of one token in all layers."""
+        """What one token adds in all layers (with a window: until that is full)."""
+        if self.latent is not None:
+            return self.layers * self.latent.cached_values * kv_bytes(kv_type)
         return 2 * self.layers * self.kv_heads * self.head_dim * kv_bytes(kv_type)
+
+    def kv_bytes(self, tok: int, kv_type: str = "auto", slack_tok: int = 0) -> float:
+        """The cache of one sequence of `tok` tokens; windowed layers keep `slack_tok` more than their window."""
+        grown = tok * self.kv_bytes_per_tok(kv_type)
+        if self.window is None or tok <= self.window.tok + slack_tok:
+            return grown
+        dropped = tok - self.window.tok - slack_tok
+        return grown - dropped * self.kv_bytes_per_tok(kv_type) * self.window.layers / self.layers
 
 
 def find(name: str) -> Architecture:
@@ -173,7 +194,7 @@ def checked(found: Architecture, place: str) -> Architecture:
 
 
 # What a kind of model adds to the plain Llama block.
-KINDS: Mapping[str, Mapping[str, bool]] = {
+KINDS: Mapping[str, Mapping[str, Any]] = {
     "llama": {}, "mistral": {}, "mixtral": {}, "qwen2": {"qkv_bias": True}, "qwen2_moe": {"qkv_bias": True},
     "qwen3": {"qk_norm": True}, "qwen3_moe": {"qk_norm": True}, "phi3": {},
     "phimoe": {"qkv_bias": True, "all_bias": True},

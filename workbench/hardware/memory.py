@@ -90,6 +90,9 @@ def weight_bytes_per_rank(architecture: Architecture, quant: str, split: Split) 
     experts = architecture.expert_params_total / (split.ep if split.ep > 1 else split.tp)
     doubled = max(0, split.tp // architecture.kv_heads - 1)  # KV heads that several ranks hold
     copies = 2 * architecture.layers * architecture.hidden * architecture.head_dim * doubled
+    latent = architecture.latent
+    if latent is not None:  # what every rank holds whole
+        shared += architecture.layers * latent.down_params(architecture.hidden) * (1 - 1 / split.tp)
     tables = architecture.table_params / split.tp / (1 if architecture.tied or split.pp == 1 else 2)
     stage = ((shared + experts + copies / split.tp) * found.bits + architecture.small_params * small_bits) / split.pp
     return round((stage + tables * table_bits) / 8)
@@ -116,18 +119,10 @@ def kv_blocks(
     if min(block_tok, max_seqs, max_batched_tok) < 1:
         raise UsageError("block_tok, max_seqs and max_batched_tok are 1 or more")
     split = Split(tp, pp, ep)
-    split.check(architecture, quant)
-    if tp * pp * ep > 1:
-        accelerator.link_rate()
     offered = memory_bytes or accelerator.memory_bytes
-    terms = {
-        "memory": offered, "left_free": -round(offered * (1 - utilisation)),
-        "weights": -weight_bytes_per_rank(architecture, quant, split),
-        "activations": -activation_bytes(architecture, split, max_seqs, max_batched_tok),
-        "runtime": -(RUNTIME_BYTES + (NCCL_BYTES if tp * pp * ep > 1 else 0)),
-        "cuda_graphs": -cuda_graph_bytes,
-    }
-    terms["kv_cache"] = free = sum(terms.values())
+    terms = rank_terms(accelerator, architecture, quant, split, utilisation, max_seqs=max_seqs,
+                       max_batched_tok=max_batched_tok, cuda_graph_bytes=cuda_graph_bytes, memory_bytes=memory_bytes)
+    free = terms["kv_cache"]
     block = block_bytes(architecture, split, block_tok, kv_type)
     if free < block:
         raise Failure(f"{architecture.name} in {quant} does not fit on {tp * pp} x {accelerator.name} at utilisation"
@@ -138,11 +133,35 @@ def kv_blocks(
     return Derived(int(free // block), block_tok, basis, terms)
 
 
+def rank_terms(
+    accelerator: Accelerator, architecture: Architecture, quant: str, split: Split, utilisation: float, *,
+    max_seqs: int, max_batched_tok: int, cuda_graph_bytes: int = 0, memory_bytes: int | None = None,
+) -> dict[str, int]:
+    """Bytes on the fullest rank, in the order of the subtraction; `kv_cache` is what is left, or lacking (below 0)."""
+    split.check(architecture, quant)
+    several = split.tp * split.pp * split.ep > 1
+    if several:
+        accelerator.link_rate()
+    offered = memory_bytes or accelerator.memory_bytes
+    terms = {
+        "memory": offered, "left_free": -round(offered * (1 - utilisation)),
+        "weights": -weight_bytes_per_rank(architecture, quant, split),
+        "activations": -activation_bytes(architecture, split, max_seqs, max_batched_tok),
+        "runtime": -(RUNTIME_BYTES + (NCCL_BYTES if several else 0)),
+        "cuda_graphs": -cuda_graph_bytes,
+    }
+    return terms | {"kv_cache": sum(terms.values())}
+
+
 def block_bytes(architecture: Architecture, split: Split, block_tok: int = 16, kv_type: str = "auto") -> int:
-    """One block on one rank; fewer KV heads than ranks are held several times."""
-    held = max(1 / split.tp, 1 / architecture.kv_heads)
-    layers = -(-architecture.layers // split.pp) / architecture.layers
-    return round(architecture.kv_bytes_per_tok(kv_type) * held * layers * block_tok)
+    """One block on one rank, every layer keeping all its tokens."""
+    return round(architecture.kv_bytes_per_tok(kv_type) * held_frac(architecture, split) * block_tok)
+
+
+def held_frac(architecture: Architecture, split: Split) -> float:
+    """Part of a token's cache on one rank: fewer KV heads than ranks are held several times, latent vectors by all."""
+    heads = 1.0 if architecture.latent is not None else max(1 / split.tp, 1 / architecture.kv_heads)
+    return heads * -(-architecture.layers // split.pp) / architecture.layers
 
 
 def _refused(name: str, flag: str, given: int, what: str, fits: list[int]) -> UsageError:
