@@ -72,10 +72,11 @@ def ending(chat: bool, tokens: int) -> bytes:
 class Stream:
     """One answer on its way. `times_ns`: when the request arrived, then of each write."""
 
-    __slots__ = ("chat", "due_ns", "left", "link", "times_ns", "tokens")
+    __slots__ = ("chat", "due_ns", "left", "send", "times_ns", "token", "tokens")
 
     def __init__(self, link: socket.socket, chat: bool, tokens: int, read_ns: int) -> None:
-        self.link, self.chat, self.tokens, self.left = link, chat, tokens, tokens
+        self.chat, self.tokens, self.left = chat, tokens, tokens
+        self.send, self.token = link.send, TOKEN[chat]
         self.times_ns, self.due_ns = array("q", [read_ns]), 0
 
 
@@ -95,7 +96,7 @@ class Truth:
 
     def run(self) -> None:
         while True:
-            self.write_due(time.perf_counter_ns())
+            self.write_due()
             # a sleeping core would take its time to wake, and that would count as the client's
             for number, _ in self.poll.poll(0 if self.links else 0.05):
                 if number == self.door.fileno():
@@ -103,27 +104,24 @@ class Truth:
                 else:
                     self.read(number)
 
-    def write_due(self, now_ns: int) -> None:
+    def write_due(self) -> None:
+        """Everything that is due, in order; of two that are due the one that was due first."""
         first, later, clock = self.first, self.later, time.perf_counter_ns
         while True:
-            if first and (not later or first[0].due_ns <= later[0].due_ns):
-                line = first
-            elif later:
-                line = later
-            else:
-                return
-            if line[0].due_ns > now_ns and line[0].due_ns > clock():
+            line = first if first and not (later and later[0].due_ns < first[0].due_ns) else later
+            if not line or line[0].due_ns > clock():
                 return
             stream = line.popleft()
-            begins, stream.left = stream.left == stream.tokens, stream.left - 1
-            data = HEAD + TOKEN[stream.chat] if begins else TOKEN[stream.chat]
+            begins, stream.left = line is first, stream.left - 1
+            data = HEAD + stream.token if begins else stream.token
             if not stream.left:
                 data += ending(stream.chat, stream.tokens)
-            stream.times_ns.append(clock())
+            now_ns = clock()
             try:
-                stream.link.send(data)
+                stream.send(data)
             except OSError:  # the client left
                 continue
+            stream.times_ns.append(now_ns)
             if stream.left:
                 stream.due_ns += self.itl_ns
                 later.append(stream)
@@ -136,6 +134,8 @@ class Truth:
                 link, _ = self.door.accept()
                 link.setblocking(False)
                 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with suppress(OSError):  # the cheapest there is: nothing is ever lost on loopback
+                    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
                 with suppress(OSError):  # elsewhere than on Linux
                     link.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
                 self.links[link.fileno()] = link, bytearray()

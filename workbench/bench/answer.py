@@ -1,12 +1,13 @@
 """What a stream of events says about one answer: when tokens came, how many, and how it ended."""
 
 from array import array
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import orjson
 
-from workbench.bench.form import Form, form_of
+from workbench.bench.form import Form, form_of, never
 
 DONE = b"[DONE]"
 # Everything in a chat delta that is generated text; the role is not. Vendors name reasoning differently.
@@ -40,12 +41,10 @@ class Answer:
     def complete(self) -> bool:
         return self.done or self.finished
 
-    def plain(self, data: bytes, now_ns: int) -> bool:
-        """Take a read that is one chunk of the form already seen; False where it is anything else."""
-        if self._form is None or not self._form.frames(data):
-            return False
-        self.at_ns.append(now_ns)
-        return True
+    @property
+    def frames(self) -> Callable[[bytes], bool]:
+        """Whether a read is one chunk of the form already seen: then its date is all that it says."""
+        return never if self._form is None else self._form.frames
 
     def event(self, payload: bytes, now_ns: int) -> None:
         """Take one payload; raises BadEvent."""

@@ -1,14 +1,17 @@
 """Sends requests over a pool of warm connections; every request ends in exactly one row."""
 
 import asyncio
+import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Any
 
 from workbench.bench.connection import Connection
 from workbench.bench.exchange import Exchange, one_line
 from workbench.bench.target import Target
+from workbench.bench.wire import Address, Wires
 from workbench.errors import Failure
 from workbench.runlog.schema import Outcome, Planned, Row
 
@@ -34,15 +37,19 @@ class Client:
         self._idle: list[Connection] = []
         self._busy: dict[Exchange, Connection | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._zero_ns = perf_counter_ns()
-        self._address: tuple[str, int] | None = None
+        self._zero_ns = 0
+        self._address: Address | None = None
         self._tls = ssl.create_default_context() if target.endpoint.tls else None
-        self._keeps = True  # until the server is seen to close connections that it said it would keep
         self.stats = Stats()
+        self._wires = None if self._tls else Wires(self.stats)
+        self.start_clock()
+        self._keeps = True  # until the server is seen to close connections that it said it would keep
 
     def start_clock(self, at_ns: int | None = None) -> int:
         """Make that moment of the system's monotonic clock (default: now) t=0; returns it."""
         self._zero_ns = perf_counter_ns() if at_ns is None else at_ns
+        if self._wires is not None:
+            self._wires.zero_ns = self._zero_ns
         return self._zero_ns
 
     def clock(self) -> int:
@@ -57,11 +64,11 @@ class Client:
         except OSError as error:
             raise Failure(f"{place.host}: cannot be found: {error.strerror or error}; check --url") from error
         # a name such as localhost has several addresses, and a server may listen on one of them only
-        for *_, address in found:
-            self._address = (str(address[0]), int(address[1]))
+        places = [(family, (str(address[0]), int(address[1]))) for family, *_, address in found]
+        for self._address in places:
             if await self._opened() is not None:
                 return
-        self._address = (str(found[0][4][0]), int(found[0][4][1]))  # refused: each request says so in its row
+        self._address = places[0]  # refused: each request says so in its row
 
     async def warm(self, n: int) -> None:
         """Have n usable idle connections, as far as the server takes them."""
@@ -78,11 +85,11 @@ class Client:
 
     async def _connect(self) -> Connection:
         assert self._address is not None
-        name = self._target.endpoint.host if self._tls else None
-        connecting = self._loop.create_connection(
-            lambda: Connection(self), *self._address, ssl=self._tls, server_hostname=name
-        )
-        _, connection = await asyncio.wait_for(connecting, self._target.connect_timeout_s)
+        connection = Connection(self)
+        connecting: Coroutine[Any, Any, Any] = (
+            self._wires.connect(self._address, connection) if self._wires else self._loop.create_connection(
+                lambda: connection, *self._address[1], ssl=self._tls, server_hostname=self._target.endpoint.host))
+        await asyncio.wait_for(connecting, self._target.connect_timeout_s)
         return connection
 
     def release(self, connection: Connection) -> None:
@@ -150,7 +157,8 @@ class Client:
             limit = self._target.connect_timeout_s
             return self.finish(exchange, "timeout", f"no connection within {limit:g} s", self.clock())
         except OSError as error:
-            reason = str(error) if isinstance(error, ssl.SSLError) else (error.strerror or str(error))
+            named = error.errno is not None and not isinstance(error, ssl.SSLError)
+            reason = os.strerror(error.errno) if named else str(error)
             return self.finish(exchange, "error", f"no connection: {reason}", self.clock())
         if exchange.ended:  # cancelled meanwhile
             return connection.abort()
@@ -208,3 +216,5 @@ class Client:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)  # let the transports report that they are closed
+        if self._wires is not None:
+            self._wires.end()

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from workbench.bench.exchange import Exchange
+from workbench.bench.form import never
 from workbench.bench.sse import one_event
+from workbench.bench.wire import Wire
 from workbench.runlog.schema import Outcome
 
 if TYPE_CHECKING:
     from workbench.bench.client import Client
 
+Transport = asyncio.Transport | Wire
 HEAD_LIMIT_BYTES = 1 << 16
 RACE_S = 1.0  # a close that crossed our request on the way is seen within this
 DONE_GRACE_S = 1.0  # a server that sends [DONE] and never ends the response is given this long
@@ -33,14 +36,16 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._between = False  # two HTTP chunks, as far as the parser has seen
         self._whole = False  # and two events: what comes next may be read without the parser
-        self.transport: asyncio.Transport | None = None
+        self._frames = never  # whether a read says nothing but when it came
+        self._dated: Callable[[int], None] = int
+        self.transport: Transport | None = None
         self.idle_since_s = 0.0
         self.served = 0  # answers it has carried
 
-    # asyncio's side
+    # asyncio's side, or the wire's
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour, not by class
+    def connection_made(self, transport: asyncio.BaseTransport | Wire) -> None:
+        self.transport = cast(Transport, transport)  # uvloop's is one by behaviour, not by class
         self._client.stats.connects += 1
 
     def send(self, exchange: Exchange) -> None:
@@ -49,23 +54,28 @@ class Connection(asyncio.Protocol):
         self._exchange, self._parser = exchange, httptools.HttpResponseParser(self)
         self._head_bytes, self._problem, self._ended, self._keep = 0, None, False, False
         self._between = self._whole = False
+        self._frames, self._dated = never, exchange.answer.at_ns.append
         exchange.sent_ns = self._clock()
         self.transport.write(exchange.content)
 
     def data_received(self, data: bytes) -> None:
-        self._now_ns = now_ns = self._clock()  # the only timestamp of this read, before any parsing
+        """A read by the event loop's transport: the only timestamp of it, before any parsing."""
+        now_ns = self._clock()
         self._client.stats.reads += 1
+        self.received(data, now_ns)
+
+    def received(self, data: bytes, now_ns: int) -> None:
+        """What one read brought, which returned at `now_ns`."""
+        if self._frames(data):
+            return self._dated(now_ns)
+        self._now_ns = now_ns
         exchange = self._exchange
         if exchange is None:
             return self.abort()  # nothing was asked: not a connection to trust
-        if self._whole:
-            if exchange.answer.plain(data, now_ns):
-                return None
-            if (payload := one_event(data)) is not None:
-                self._problem = exchange.event(payload, now_ns)
-                if self._problem is not None or exchange.answer.done:
-                    self._settle()
-                return None
+        if self._whole and (payload := one_event(data)) is not None:
+            self._problem = exchange.event(payload, now_ns)
+            self._frames = exchange.answer.frames
+            return self._settle() if self._problem is not None or exchange.answer.done else None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -81,6 +91,7 @@ class Connection(asyncio.Protocol):
                 self._problem = self._problem or f"headers of more than {HEAD_LIMIT_BYTES} bytes"
         if exchange.streams and not self._ended:
             self._whole = self._between and data.endswith(b"\r\n") and exchange.events.between
+            self._frames = exchange.answer.frames if self._whole else never
         return self._settle()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -170,14 +181,14 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _finish(self, problem: str | None) -> None:
-        exchange, self._exchange = self._exchange, None
+        exchange, self._exchange, self._frames = self._exchange, None, never
         if exchange is not None:
             outcome: Outcome = "ok" if problem is None else "rejected" if exchange.status == 429 else "error"
             self._client.finish(exchange, outcome, problem, self._now_ns)
 
     def drop(self) -> None:
         """Let go of the exchange (it timed out or was cancelled) and close."""
-        self._exchange = None
+        self._exchange, self._frames = None, never
         self.abort()
 
     def abort(self) -> None:

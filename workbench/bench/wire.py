@@ -1,0 +1,121 @@
+"""Plain TCP inside the event loop: sockets on an epoll of their own, so that a read is one system call and a date.
+
+An event loop's transport costs as much again for each read. Connecting, timers and TLS stay with the loop.
+"""
+
+import asyncio
+import select
+import socket
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.bench.client import Stats
+    from workbench.bench.connection import Connection
+
+Address = tuple[socket.AddressFamily, tuple[str, int]]
+READ_BYTES = 1 << 14
+MOST_AT_ONCE = 64  # reads, before the loop may look at its timers
+# told once when something comes, when there is room to write, and when the other side closes
+EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+CLOSING = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+
+
+class Wire:
+    """One socket: the part of an asyncio transport that a connection uses."""
+
+    __slots__ = ("_sock", "_wires", "connection", "number", "recv", "unsent")
+
+    def __init__(self, wires: "Wires", sock: socket.socket, connection: "Connection") -> None:
+        self._wires, self._sock, self.connection = wires, sock, connection
+        self.number, self.recv = sock.fileno(), sock.recv
+        self.unsent = memoryview(b"")
+
+    def write(self, data: bytes) -> None:
+        """Hand it to the socket, now as far as that takes it."""
+        self.unsent = memoryview(data)
+        self.flush()
+
+    def flush(self) -> None:
+        while self.unsent:
+            try:
+                self.unsent = self.unsent[self._sock.send(self.unsent) :]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.close(error)
+
+    def abort(self) -> None:
+        self.close(None)
+
+    def close(self, error: Exception | None) -> None:
+        """The connection hears of it once whoever calls has finished."""
+        if not self.is_closing():
+            self.unsent = memoryview(b"")
+            self._sock.close()
+            self._wires.closed(self, error)
+
+    def is_closing(self) -> bool:
+        return self._sock.fileno() < 0
+
+
+class Wires:
+    """All plain connections of a client. `zero_ns` is t=0 of the times that they are given."""
+
+    def __init__(self, stats: "Stats") -> None:
+        self.zero_ns, self._stats = 0, stats
+        self._open: dict[int, Wire] = {}
+        self._poll = select.epoll()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._poll.fileno(), self._drain)
+
+    async def connect(self, address: Address, connection: "Connection") -> None:
+        """Raises OSError."""
+        sock = socket.socket(address[0], socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.sock_connect(sock, address[1])
+        except BaseException:  # also when nobody waits for it any longer
+            sock.close()
+            raise
+        wire = Wire(self, sock, connection)
+        self._open[wire.number] = wire
+        self._poll.register(wire.number, EVENTS)
+        connection.connection_made(wire)
+
+    def closed(self, wire: Wire, error: Exception | None) -> None:
+        """The epoll has forgotten it with its file."""
+        del self._open[wire.number]
+        self._loop.call_soon(wire.connection.connection_lost, error)
+
+    def _drain(self) -> None:
+        """One read of each socket that has something; its date is taken before anything is parsed."""
+        wires, zero_ns, now = self._open, self.zero_ns, perf_counter_ns
+        for number, events in self._poll.poll(0, MOST_AT_ONCE):
+            wire = wires.get(number)
+            if wire is None:
+                continue  # closed by an earlier one of this round
+            try:
+                data = wire.recv(READ_BYTES)
+                now_ns = now() - zero_ns
+            except BlockingIOError:
+                data, now_ns = None, 0
+            except OSError as error:
+                wire.close(error)
+                continue
+            if data:
+                self._stats.reads += 1
+                wire.connection.received(data, now_ns)
+                if (len(data) == READ_BYTES or events & CLOSING) and not wire.is_closing():
+                    self._poll.modify(number, EVENTS)  # there is more: to be told again, after the others
+            elif data is not None:
+                wire.close(None)
+            if wire.unsent:
+                wire.flush()
+
+    def end(self) -> None:
+        """Once or more."""
+        if not self._poll.closed:
+            self._loop.remove_reader(self._poll.fileno())
+            self._poll.close()
