@@ -16,6 +16,7 @@ from workbench.models.convert import identify
 from workbench.models.folder import ModelFolder
 from workbench.models.manage import grow_to_folder
 from workbench.models.shipped import ModelFile, find, resolve
+from workbench.models.written import write_folder
 from workbench.paths import cache
 
 STORED = "F16"  # the type in which the safetensors folders here hold their weights
@@ -42,13 +43,17 @@ def safetensors(model: str, quant: str = "") -> ModelFile:
 
 
 def _written(folder: ModelFolder) -> ModelFolder:
-    """A grown model is computed from the shipped one: written to the cache once, whole or not at all."""
-    if folder.origin is None:
+    """What is computed (a grown model, random weights) is written to the cache once, whole or not at all."""
+    if folder.origin is None and not folder.recipe:
         return folder
-    out = cache() / "models" / f"{folder.name}-safetensors-{folder.arch.params}"
+    recipe = f"-{hashlib.sha256(folder.recipe.encode()).hexdigest()[:8]}" if folder.recipe else ""
+    out = cache() / "models" / f"{folder.name}-safetensors-{folder.arch.params}{recipe}"
     if not (out / "config.json").is_file():
         part = out.with_name(f".{out.name}.{os.getpid()}")
-        grow_to_folder(folder.origin.name, folder.arch.params, part)
+        if folder.origin is None:
+            write_folder(folder, part)
+        else:
+            grow_to_folder(folder.origin.name, folder.arch.params, part)
         _place(part, out)
     return replace(resolve(str(out)), name=folder.name)
 

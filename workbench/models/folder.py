@@ -15,6 +15,7 @@ from workbench.models.grow import GrownTensors, UngrownTensors, adds_nothing
 from workbench.models.tensors import INDEX, SINGLE, SafetensorsFolder, Tensors
 
 GROWN_KEY = "inference_workbench_grown"  # in a grown folder's config.json: {"from", "layers", "feed_forward"}
+RECIPE_KEY = "inference_workbench_recipe"  # in a computed folder's config.json, see ModelFolder.recipe
 NEEDED = ("config.json", "tokenizer.json")
 OPTIONAL = ("tokenizer_config.json", "generation_config.json")
 
@@ -36,6 +37,7 @@ class ModelFolder:
     arch: Architecture
     tensors: Tensors
     origin: Origin | None = None
+    recipe: str = ""  # of weights that are computed and lie in no file: what decides them
 
     @property
     def tokenizer_path(self) -> Path:

@@ -57,6 +57,15 @@ def plan(base: Architecture, params: int) -> Architecture:
     return best
 
 
+def small_numbers(shape: tuple[int, ...], half_width: float, *key: object) -> Floats:
+    """Uniform in [-half_width, half_width), decided by the key alone; every value is exact in F16."""
+    # raw bits: numpy promises them for ever, its distributions it does not
+    raw = np.random.PCG64(digest(*key)).random_raw(math.prod(shape))
+    unit = (raw >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+    values = (unit * 2 - 1) * np.float32(half_width)
+    return values.astype(np.float16).astype(np.float32).reshape(shape)
+
+
 @dataclass(frozen=True, slots=True)
 class GrownTensors:
     """The weights of `target`, made from those of `base` when asked for."""
@@ -87,11 +96,7 @@ class GrownTensors:
             return np.zeros(shape, dtype=np.float32)
         if len(shape) == 1:
             return np.ones(shape, dtype=np.float32)
-        # raw bits: numpy promises them for ever, its distributions it does not
-        raw = np.random.PCG64(digest("grow", self.seed, name)).random_raw(math.prod(shape))
-        unit = (raw >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
-        values = (unit * 2 - 1) * np.float32(_HALF_WIDTH)
-        return values.astype(np.float16).astype(np.float32).reshape(shape)
+        return small_numbers(shape, _HALF_WIDTH, "grow", self.seed, name)
 
 
 @dataclass(frozen=True, slots=True)

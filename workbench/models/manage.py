@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from workbench.errors import Failure, UsageError
-from workbench.files import atomic, read_json, write_json
-from workbench.models import layout
 from workbench.models.convert import Converted, convert
-from workbench.models.folder import GROWN_KEY, OPTIONAL, ModelFolder, grown, open_folder
+from workbench.models.folder import ModelFolder, grown, open_folder
 from workbench.models.formats import checked
 from workbench.models.forward import Llama
 from workbench.models.gguf_header import read_gguf_header
 from workbench.models.grow import plan
 from workbench.models.shipped import SHIPPED, quant_of, resolve, shipped_folder
 from workbench.models.tensors import SINGLE
+from workbench.models.untrained import NAME, SHAPE
+from workbench.models.written import write_folder
 from workbench.paths import cache
 
 _PROBE_TOK = 48  # tokens on which a grown model is held against the one it grew from
@@ -42,7 +39,8 @@ def list_models() -> list[Listed]:
     """The model that ships, then what was made from it or others and lies in the cache."""
     shipped = open_folder(shipped_folder(), SHIPPED)
     size_bytes = (shipped.path / SINGLE).stat().st_size
-    found = [Listed(SHIPPED, "F16", shipped.arch.params, size_bytes, SINGLE, f"ships; grows to {SHIPPED}-<N>m")]
+    found = [Listed(SHIPPED, "F16", shipped.arch.params, size_bytes, SINGLE, f"ships; grows to {SHIPPED}-<N>m"),
+             Listed(NAME, "F16", SHAPE.params, 0, "", "random weights, computed when it is asked for")]
     for path in sorted((cache() / "models").glob("*.gguf")):
         try:
             header = read_gguf_header(path)
@@ -77,17 +75,7 @@ def grow_to_folder(source: str, params: int, out: Path) -> GrowReport:
     difference = logit_difference(base, bigger)
     if difference != 0.0:
         raise Failure(f"{out.name}: the grown model's logits differ by {difference}; nothing was written")
-    out.mkdir(parents=True, exist_ok=True)
-    weights = {name: bigger.tensors.array(name).astype(np.float16) for name in layout.shapes(target)}
-    with atomic(out / SINGLE) as temporary:
-        save_file(weights, temporary, metadata={"format": "pt"})
-    for name in ("tokenizer.json", *OPTIONAL):
-        if (base.path / name).is_file():
-            shutil.copyfile(base.path / name, out / name)
-    config: dict[str, Any] = read_json(base.path / "config.json")
-    config |= {"num_hidden_layers": target.layers, "intermediate_size": target.feed_forward}
-    config[GROWN_KEY] = {"from": base.name, "layers": base.arch.layers, "feed_forward": base.arch.feed_forward}
-    write_json(out / "config.json", config)  # last: without it the folder is not yet a model
+    write_folder(bigger, out)
     return GrowReport(out, base.name, params, target.params, target.layers, target.feed_forward,
                       (out / SINGLE).stat().st_size, difference)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.errors import Failure, UsageError
 from workbench.models import arch as architecture
-from workbench.models import formats
+from workbench.models import formats, untrained
 from workbench.models.convert import CONVERTER_VERSION, GROWN_KEY, WEIGHTS_KEY, convert
 from workbench.models.folder import NEEDED, OPTIONAL, ModelFolder, grown, open_folder
 from workbench.models.gguf_header import GgufHeader, read_gguf_header
@@ -43,9 +43,11 @@ def shipped_folder() -> Path:
 
 
 def resolve(model: str) -> ModelFolder:
-    """`tiny`, `tiny-27m` (any size), or a safetensors folder."""
+    """`tiny`, `tiny-27m` (any size), `random-135m`, or a safetensors folder."""
     if model == SHIPPED:
         return open_folder(shipped_folder(), SHIPPED)
+    if model == untrained.NAME:
+        return untrained.random_folder(open_folder(shipped_folder(), SHIPPED))
     match = _GROWN_NAME.fullmatch(model)
     if match is not None:
         base = open_folder(shipped_folder(), SHIPPED)
@@ -54,7 +56,8 @@ def resolve(model: str) -> ModelFolder:
     if not path.exists():
         raise UsageError(
             f"model: {model!r}: no such file or folder, and no shipped model; "
-            f"there are '{SHIPPED}', '{SHIPPED}-27m' (any size) and paths to a .gguf file or a safetensors folder"
+            f"there are '{SHIPPED}', '{SHIPPED}-27m' (any size), '{untrained.NAME}' and paths to a .gguf file or a "
+            "safetensors folder"
         )
     if not path.is_dir():
         raise UsageError(f"model: {path.name}: neither a .gguf file nor a folder with safetensors")
@@ -80,7 +83,8 @@ def find(model: str, quant: str = "") -> ModelFile:
 
 def _key(folder: ModelFolder, quant: str) -> str:
     """Of everything that decides the file's bytes."""
-    total = hashlib.sha256(f"{CONVERTER_VERSION} {SEED} {version('gguf')} {quant} {folder.arch}\n".encode())
+    made = f"{CONVERTER_VERSION} {SEED} {folder.recipe} {version('gguf')} {quant} {folder.arch}\n"
+    total = hashlib.sha256(made.encode())
     files = [*NEEDED, *OPTIONAL, "chat_template.jinja", INDEX]
     names = sorted({*files, *(path.name for path in folder.path.glob("*.safetensors"))})
     for name in names:
