@@ -55,6 +55,7 @@ def test_the_shipped_example_is_valid_and_crosses_its_lists() -> None:
     ('name = "w"', 'name = "w"\narrivals = { kind = "closed" }', "leave out arrivals"),
     ("options = [{}, { slots = 2 }]", "gpus = [-1]", "a number of GPUs is 0 to 1024"),
     ("[load]", "[laod]", "laod"),
+    ('name = "fake"', 'name = "fake"\nworkload = ["v"]', "workload 'v': there are w"),
 ])
 def test_a_wrong_file_is_one_line(old: str, new: str, says: str) -> None:
     with pytest.raises(ConfigError, match=r"s\.toml") as caught:
@@ -70,6 +71,19 @@ def test_what_is_wrong_inside_a_workload_is_named() -> None:
 def test_the_same_setting_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="twice"):
         points(spec(TEXT.replace("{ slots = 2 }", "{}")))
+
+
+def test_an_engine_is_measured_under_the_workloads_that_it_names() -> None:
+    both = TEXT.replace("[load]", """[[workload]]
+name = "v"
+requests = 2
+prompt_tok = { kind = "fixed", tok = 8 }
+output_tok = { kind = "fixed", tok = 4 }
+[load]""")
+    one = both.replace('name = "fake"', 'name = "fake"\nworkload = ["v"]')
+    assert {point.workload for point in points(spec(both))} == {"v", "w"}
+    assert [point.workload for point in points(spec(one))] == ["v"] * 6
+    assert {point.id for point in points(spec(one))} < {point.id for point in points(spec(both))}
 
 
 @given(st.integers(0, 40))

@@ -4,7 +4,7 @@ from typing import Any
 
 from workbench.flows.sweeps.estimate import estimate
 from workbench.flows.sweeps.fingerprint import differing
-from workbench.flows.sweeps.points import Point, points, settings
+from workbench.flows.sweeps.points import Point, cases, points
 from workbench.flows.sweeps.run import Sweep
 from workbench.flows.sweeps.search import Found, next_point
 from workbench.flows.sweeps.store import Row, Store, read_point
@@ -26,11 +26,11 @@ def _listed(sweep: Sweep, store: Store) -> list[tuple[Point, int]]:
     if sweep.spec.load.search is None:
         return [(point, 1) for point in points(sweep.spec)]
     found = []
-    for setting in settings(sweep.spec):
-        for table in sweep.spec.workload:
+    for setting, workloads in cases(sweep.spec):
+        for workload in workloads:
             verified: list[Row] = []
             while True:
-                answer = next_point(sweep.spec, setting, str(table["name"]), verified)
+                answer = next_point(sweep.spec, setting, workload, verified)
                 if isinstance(answer, Found):
                     break
                 now, _ = sweep.fingerprint(answer, sweep.schedule(answer))

@@ -106,11 +106,13 @@ def coarse_to_fine(values: Sequence[T]) -> list[T]:
     return [values[i] for i in order]
 
 
-def settings(spec: SweepSpec) -> list[Setting]:
-    """In the order of the file; what takes longest to change outermost."""
-    found = [one for grid in spec.engine for one in _of(grid)]
-    seen = {setting.key for setting in found}
-    if len(seen) < len(found):
+def cases(spec: SweepSpec) -> list[tuple[Setting, tuple[str, ...]]]:
+    """Settings with the workloads that each is measured under, in the order of the file; what takes longest to change
+    outermost."""
+    every = [str(table["name"]) for table in spec.workload]
+    found = [(one, tuple(name for name in every if name in (grid.workload or every)))
+             for grid in spec.engine for one in _of(grid)]
+    if len({setting.key for setting, _ in found}) < len(found):
         raise UsageError("engine: the same engine, model, quant, gpus and options twice; leave one out")
     return found
 
@@ -125,9 +127,9 @@ def points(spec: SweepSpec) -> list[Point]:
     loads: list[tuple[float | None, int | None]] = [(rate, None) for rate in sorted(spec.load.rate_per_s)]
     loads += [(None, concurrency) for concurrency in sorted(spec.load.concurrency)]
     found = [
-        Point(setting, str(table["name"]), rate, concurrency, repeat, spec.seed + repeat)
-        for setting in settings(spec) for repeat in range(spec.repeats)
-        for rate, concurrency in coarse_to_fine(loads) for table in spec.workload
+        Point(setting, workload, rate, concurrency, repeat, spec.seed + repeat)
+        for setting, workloads in cases(spec) for repeat in range(spec.repeats)
+        for rate, concurrency in coarse_to_fine(loads) for workload in workloads
     ]
     if len(found) > MAX_POINTS:
         raise UsageError(f"the grid has {len(found)} points; at most {MAX_POINTS}")

@@ -16,7 +16,7 @@ from workbench.flows.sweeps.failures import PointFailure
 from workbench.flows.sweeps.fingerprint import Fingerprint, Here, differing, fingerprint
 from workbench.flows.sweeps.hosts import Shelf, Starter
 from workbench.flows.sweeps.measure import measure
-from workbench.flows.sweeps.points import Point, Setting, digest, points, settings
+from workbench.flows.sweeps.points import Point, Setting, cases, digest, points
 from workbench.flows.sweeps.session import Session, session
 from workbench.flows.sweeps.spec import SweepSpec
 from workbench.flows.sweeps.store import Row, Store, opened
@@ -162,10 +162,10 @@ class Sweep:
         if self.spec.load.search is None:
             yield from points(self.spec)
         else:
-            for setting in settings(self.spec):
-                for table in self.spec.workload:
+            for setting, workloads in cases(self.spec):
+                for workload in workloads:
                     while True:  # a row counts once it is known to be of this very measurement
-                        found = search.next_point(self.spec, setting, str(table["name"]), self._mine(store))
+                        found = search.next_point(self.spec, setting, workload, self._mine(store))
                         if isinstance(found, search.Found):
                             break
                         yield found
@@ -211,11 +211,11 @@ class Sweep:
         if self.spec.load.search is None:
             return []
         found = []
-        for setting in settings(self.spec):
-            for table in self.spec.workload:
-                answer = search.next_point(self.spec, setting, str(table["name"]), self._mine(store))
+        for setting, workloads in cases(self.spec):
+            for workload in workloads:
+                answer = search.next_point(self.spec, setting, workload, self._mine(store))
                 done = asdict(answer) if isinstance(answer, search.Found) else {"why": "not finished"}
-                found.append({"setting": setting.key, "label": setting.label, "workload": table["name"], **done})
+                found.append({"setting": setting.key, "label": setting.label, "workload": workload, **done})
         return found
 
     def _ranking(self, mine: Sequence[Row]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ class EngineGrid(Settings):
     quant: tuple[str, ...] = ("",)
     gpus: tuple[int, ...] = (0,)  # above 1 the engine is asked for `tp` of as many, unless options say otherwise
     options: tuple[dict[str, Any], ...] = Field(default=({},), min_length=1)
+    workload: tuple[str, ...] = ()  # names of those that it is measured under; empty is all
     timeout_s: float = Field(default=600.0, gt=0)  # of one request
     start_timeout_s: float | None = Field(default=None, gt=0)
 
@@ -134,6 +135,10 @@ class SweepSpec(Settings):
             raise ValueError("workload: each needs a name of its own (letters, digits, dot, dash, underscore)")
         if any("arrivals" in table for table in self.workload):
             raise ValueError("workload: the load says when requests arrive; leave out arrivals")
+        for grid in self.engine:
+            unknown = sorted(set(grid.workload) - set(names))
+            if unknown:
+                raise ValueError(f"engine {grid.name}: workload {unknown[0]!r}: there are {', '.join(map(str, names))}")
         return self
 
     def check_workloads(self, file: str) -> None:
