@@ -38,11 +38,15 @@ def read_text(path: Path) -> str:
 
 def parse(kind: type[S], text: str, name: str) -> S:
     """Parse TOML text as `kind`; `name` is how errors call the file."""
+    return validate(kind, table(text, name), name)
+
+
+def table(text: str, name: str) -> dict[str, Any]:
+    """TOML text as a plain mapping, for files whose keys are not known beforehand."""
     try:
-        raw = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: not valid TOML: {error}") from error
-    return validate(kind, raw, name)
 
 
 def validate(kind: type[S], raw: Mapping[str, Any], name: str) -> S:

@@ -14,7 +14,7 @@ import pytest
 
 from workbench.cli.main import main
 from workbench.errors import UsageError
-from workbench.report import gallery, index, library, runner
+from workbench.report import arguments, gallery, index, library, runner
 from workbench.report.export import source_hash
 from workbench.report.style import DRAW
 
@@ -76,7 +76,7 @@ def test_the_run_has_its_parts_under_its_final_name(run: runner.ReportRun) -> No
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", run.run_id)
     assert run.folder.parent.name == "capacity"
     names = {path.name for path in run.folder.iterdir()}
-    assert names == {"notebook.ipynb", "report.html", "figures", "inputs"} | {
+    assert names == {"notebook.ipynb", "report.html", "figures", "inputs", "thumbnail.png"} | {
         f"{name}.json" for name in ("params", "results", "provenance")}
     assert {path.stem for path in (run.folder / "figures").iterdir()} == {
         "validation", "speed", "capacity", "cost", "gpus"}
@@ -162,7 +162,7 @@ def test_the_commands(run: runner.ReportRun, tmp_path: Path, capsys: pytest.Capt
     out = run.folder.parent.parent
     main(["report", "list", "--out", str(out), "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert found["notebooks"] == [{"name": "capacity", "parameters": ["inputs"]}]
+    assert {"name": "capacity", "parameters": ["inputs"]} in found["notebooks"]
     assert [item["run_id"] for item in found["runs"]] == [run.run_id]
     main(["report", "list", "--out", str(out)])
     assert run.run_id in capsys.readouterr().out
@@ -205,7 +205,7 @@ KNOWN = {"n": {"inferred_type_name": "int"}, "x": {"inferred_type_name": "float"
 
 def test_parameters_are_read_as_their_type() -> None:
     given = {"n": "3", "x": "2", "on": "True", "name": "3", "free": "[1, 2]"}
-    assert library.checked("c", KNOWN, given) == {"n": 3, "x": 2.0, "on": True, "name": "3", "free": [1, 2]}
+    assert arguments.checked("c", KNOWN, given) == {"n": 3, "x": 2.0, "on": True, "name": "3", "free": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_parameters_are_read_as_their_type() -> None:
 )
 def test_a_mistyped_parameter_is_refused(key: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"{key}: .* is no"):
-        library.checked("c", KNOWN, {key: value})
+        arguments.checked("c", KNOWN, {key: value})
 
 
 def test_cell_ids_are_derived(tmp_path: Path) -> None:

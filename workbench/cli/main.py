@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "validate": "workbench.cli.validate:command",
     "memory": "workbench.cli.memory:command",
     "plan": "workbench.cli.plan:command",
+    "cost": "workbench.cli.cost:command",
     "report": "workbench.cli.report:group",
     "chapters": "workbench.cli.chapters:group",
     "lab": "workbench.cli.lab:command",

@@ -1,6 +1,6 @@
 """Tables that several commands print."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.cli.common import escape
@@ -34,3 +34,19 @@ def summary_table(summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> 
     partial = "; partial: the run was cut off" if summary["partial"] else ""
     head = f"{what}: {summary['requests']} requests ({outcomes or 'none'}), {summary['warmup']} warm-up{partial}"
     return Group(head, per_request, per_run)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Any:
+    """Any rows; numbers are shortened, None is left empty."""
+    from rich.table import Table
+
+    table = Table(*(escape(name) for name in columns), box=None, caption=escape(caption) or None)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))

@@ -1,5 +1,6 @@
 """A chart as data: panels side by side over one x axis, series with their origin, a caption, a text alternative."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -9,6 +10,7 @@ Origin = Literal["measured", "simulated", "imported", "vendor", "roofline", "der
 # Okabe & Ito, "Color Universal Design" (2008): told apart with every common colour blindness
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#6b6b6b"
+AXIS_CHARS = 34
 MARK_CHARS = 2  # a longer text beside a mark stands upright
 
 
@@ -54,6 +56,7 @@ class Chart:
     alt: str
     categories: tuple[str, ...] = ()  # given: x is these names in this order
     marks: tuple[tuple[float, str], ...] = ()  # (x, what happened there): a vertical line in every panel
+    log_x: bool = False
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -89,6 +92,11 @@ class Chart:
 
 def _series(raw: Mapping[str, Any]) -> Series:
     return Series(**{**raw, **{key: tuple(raw[key]) for key in ("x", "y", "low", "high")}})
+
+
+def folded(axis: str) -> list[str]:
+    """An upright label in lines: a long one would be cut off at the figure's edge."""
+    return textwrap.wrap(axis, AXIS_CHARS) or [""]
 
 
 def drawn(series: Series) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn
+from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import label
 
 HEIGHT_PX = 400
@@ -33,7 +33,8 @@ def figure(chart: Chart) -> go.Figure:
         template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},
         legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group", bargap=0.5,
     )
-    fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8)
+    fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8,
+                     **({"type": "log"} if chart.log_x else {}))
     if chart.categories:
         fig.update_layout(scattermode="group", scattergap=0.6)  # side by side; on a number line it would move them
         order = [label(name) for name in chart.categories]
@@ -50,7 +51,8 @@ def _panel(fig: go.Figure, panel: Panel, column: int, seen: set[str]) -> None:
         fig.add_hline(y=panel.level, line={"color": GREY, "dash": "dash", "width": 1.5}, row=1, col=column,
                       annotation={"text": label(panel.level_label), "font": {"color": GREY, "size": 12}},
                       annotation_position="top left")
-    fig.update_yaxes(title_text=label(panel.y_axis), row=1, col=column, showline=True, linecolor=GREY,
+    title = "<br>".join(map(label, folded(panel.y_axis)))
+    fig.update_yaxes(title_text=title, row=1, col=column, showline=True, linecolor=GREY,
                      title_standoff=6, **({"type": "log"} if panel.log_y else {"rangemode": "tozero"}))
 
 

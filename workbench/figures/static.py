@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn
+from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import mathless
 
 PANEL_IN = (4.2, 3.4)
@@ -24,7 +24,7 @@ _STYLE: Any = {
 
 
 @lru_cache(maxsize=32)  # a report shows each chart twice: on its page and as a file
-def render(chart: Chart, kind: Literal["svg", "png"] = "svg") -> bytes:
+def render(chart: Chart, kind: Literal["svg", "png"] = "svg", dpi: int = 150) -> bytes:
     """The drawn chart; the same chart gives the same bytes."""
     with mpl.rc_context(_STYLE):
         fig = _figure(chart)
@@ -34,7 +34,7 @@ def render(chart: Chart, kind: Literal["svg", "png"] = "svg") -> bytes:
             fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": chart.name})
         else:
             FigureCanvasAgg(fig)
-            fig.savefig(out, format="png", dpi=150, metadata={"Software": None})
+            fig.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()
 
 
@@ -74,10 +74,12 @@ def _panel(axes: Axes, chart: Chart, panel: Panel) -> None:
                       rotation=90 if len(text) > MARK_CHARS else 0, xytext=(-1, 0), textcoords="offset points",
                       fontsize=7)
     axes.set_xlabel(mathless(chart.x_axis))
-    axes.set_ylabel(mathless(panel.y_axis))
+    axes.set_ylabel("\n".join(map(mathless, folded(panel.y_axis))))
+    if chart.log_x:
+        axes.set_xscale("log")
     if panel.log_y:
         axes.set_yscale("log")
-    else:
+    elif not any((value or 0) < 0 for series in panel.series for value in (*series.y, *series.low)):
         axes.set_ylim(bottom=0)
 
 

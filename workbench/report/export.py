@@ -7,7 +7,7 @@ output is text. The page's policy allows exactly its own scripts and style, by h
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -22,30 +22,44 @@ from workbench.figures.table import Table
 from workbench.report import results
 from workbench.report.style import CSS, DRAW
 
+MOST_ROWS = 120  # of a figure's table
 _NOTHING = ""  # plotly makes an empty <style> element and fills it through the object model: its hash is allowed
 Notebook = Mapping[str, Any]
+Draw = Callable[[charts.Chart], str]
 
 
 def figures(notebook: Notebook) -> dict[str, bytes]:
     """Every chart that the cells showed, as SVG by name."""
-    return {chart.name: static.render(chart) for chart in _charts(notebook)}
+    return {chart.name: static.render(chart) for chart in charts_in(notebook)}
 
 
 def page(notebook: Notebook, about: Mapping[str, Any]) -> str:
     """The whole report."""
     first, *rest = [_cell(cell) for cell in notebook["cells"]] or [""]
     body = "\n".join([first, _lead(notebook), *rest, _footer(about)])
-    scripts = [plotly_source(), DRAW] if any(True for _ in _charts(notebook)) else []
-    return shell(_title(notebook, about), body, scripts)
+    scripts = [plotly_source(), DRAW] if charts_in(notebook) else []
+    return shell(title(notebook, str(about["name"])), body, scripts)
 
 
-def shell(title: str, body: str, scripts: list[str] | None = None) -> str:
+def static_page(notebook: Notebook, about: Mapping[str, Any]) -> str:
+    """Without scripts: figures are the SVG files beside it."""
+    body = "\n".join([*(_cell(cell, picture) for cell in notebook["cells"]), _footer(about)])
+    return shell(title(notebook, str(about["name"])), body)
+
+
+def picture(chart: charts.Chart) -> str:
+    name, alt = escape.html(chart.name), escape.html(chart.alt)
+    caption = escape.html(chart.full_caption)
+    return f'<figure><img alt="{alt}" src="figures/{name}.svg"><figcaption>{caption}</figcaption></figure>'
+
+
+def shell(heading: str, body: str, scripts: list[str] | None = None) -> str:
     """An HTML page around `body`, with a policy that allows these scripts and this style only."""
     scripts = scripts or []
     allowed = " ".join(map(source_hash, scripts)) or "'none'"
     policy = (
         f"default-src 'none'; script-src {allowed}; style-src {source_hash(CSS)} {source_hash(_NOTHING)}; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'"
     )
     tail = "".join(f"<script>{script}</script>" for script in scripts)
     return (
@@ -53,7 +67,7 @@ def shell(title: str, body: str, scripts: list[str] | None = None) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
-        f"<title>{escape.html(title)}</title><style>{CSS}</style></head>\n<body><main>{body}</main>{tail}</body></html>\n"
+        f"<title>{escape.html(heading)}</title><style>{CSS}</style></head>\n<body><main>{body}</main>{tail}</body></html>\n"
     )
 
 
@@ -78,27 +92,27 @@ def markdown(text: str) -> str:
     return str(_markdown()(escape.plain(text)))
 
 
-def _charts(notebook: Notebook) -> Iterator[charts.Chart]:
-    for output in results.outputs(notebook):
-        if charts.MIME in output.get("data", {}):
-            yield charts.Chart.from_dict(output["data"][charts.MIME])
+def charts_in(notebook: Notebook) -> list[charts.Chart]:
+    """What the cells drew, in order."""
+    shown = (output.get("data", {}) for output in results.outputs(notebook))
+    return [charts.Chart.from_dict(data[charts.MIME]) for data in shown if charts.MIME in data]
 
 
-def _cell(cell: Mapping[str, Any]) -> str:
+def _cell(cell: Mapping[str, Any], draw: Draw | None = None) -> str:
     """Text and what code showed; the code itself is in notebook.ipynb beside the page."""
     if cell["cell_type"] == "markdown":
         return markdown(joined(cell["source"]))
-    return "".join(map(_output, cell["outputs"]))
+    return "".join(_output(output, draw or figure) for output in cell["outputs"])
 
 
-def _output(output: Mapping[str, Any]) -> str:
+def _output(output: Mapping[str, Any], draw: Draw) -> str:
     if output["output_type"] == "stream":
         return f'<pre class="stream">{escape.html(joined(output["text"]))}</pre>'
     if output["output_type"] == "error":
         return f'<pre class="error">{escape.html(output["ename"])}: {escape.html(output["evalue"])}</pre>'
     data = output["data"]
     if charts.MIME in data:
-        return _figure(charts.Chart.from_dict(data[charts.MIME]))
+        return draw(charts.Chart.from_dict(data[charts.MIME]))
     if TABLE in data:
         return f'<div class="wide">{Table.from_dict(data[TABLE]).as_html()}</div>'
     if results.MIME in data:
@@ -108,17 +122,38 @@ def _output(output: Mapping[str, Any]) -> str:
     return f"<pre>{escape.html(joined(data.get('text/plain', '')))}</pre>"
 
 
-def _figure(chart: charts.Chart) -> str:
-    """A place, the figure's data, the picture for readers without scripts, and the caption."""
-    name, alt = escape.html(chart.name), escape.html(chart.alt)
+def figure(chart: charts.Chart, prefix: str = "") -> str:
+    """A place, the figure's data, the picture for readers without scripts, the caption, and the numbers as a table.
+
+    `prefix` keeps two figures of one name on a page apart.
+    """
+    name, alt = escape.html(f"{prefix}{chart.name}"), escape.html(chart.alt)
     value = json.dumps(plotly_json(chart)).replace("<", "\\u003c")
     picture = base64.b64encode(static.render(chart)).decode()
     return (
         f'<figure><div id="figure-{name}" role="img" aria-label="{alt}"></div>'
         f'<script type="application/json" class="figure" data-target="figure-{name}">{value}</script>'
         f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{picture}"></noscript>'
-        f"<figcaption>{escape.html(chart.full_caption)}</figcaption></figure>"
+        f"<figcaption>{escape.html(chart.full_caption)}</figcaption>"
+        "<details><summary>The figure as a table</summary>"
+        f'<div class="wide">{_numbers(chart).as_html()}</div></details></figure>'
     )
+
+
+def _numbers(chart: charts.Chart) -> Table:
+    """What the figure draws, for who cannot see it."""
+    rows = tuple(
+        (_short(x), series.name, panel.y_axis, _short(y), _short(series.low[i]) if series.low else "",
+         _short(series.high[i]) if series.high else "", series.origin)
+        for panel in chart.panels for series in panel.series
+        for i, (x, y) in enumerate(zip(series.x, series.y, strict=True))
+    )
+    more = f" The first {MOST_ROWS} of {len(rows)} points." if len(rows) > MOST_ROWS else ""
+    return Table((chart.x_axis, "series", "what", "value", "low", "high", "origin"), rows[:MOST_ROWS], more.strip())
+
+
+def _short(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.5g}"
 
 
 def _results(items: list[Mapping[str, Any]]) -> str:
@@ -135,9 +170,10 @@ def _or_dash(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def _title(notebook: Notebook, about: Mapping[str, Any]) -> str:
+def title(notebook: Notebook, name: str) -> str:
+    """The heading that a notebook begins with, else its name."""
     first = joined(notebook["cells"][0]["source"]).strip().splitlines() if notebook["cells"] else []
-    return first[0].lstrip("# ") if first and first[0].startswith("#") else str(about["name"])
+    return first[0].lstrip("# ") if first and first[0].startswith("#") else name
 
 
 def _lead(notebook: Notebook) -> str:

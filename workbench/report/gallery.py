@@ -1,4 +1,4 @@
-"""A report as Markdown with SVG figures: small enough to commit, readable where code is read."""
+"""A report as static pages with SVG figures (Markdown where code is read, HTML in a browser), to be committed."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -33,6 +33,7 @@ def write(run: Path, out: Path) -> int:
     for name in KEPT:
         write_json(temporary / name, read_json(run / name))
     write_text(temporary / "README.md", "\n\n".join(_blocks(notebook, about)) + "\n")
+    write_text(temporary / "index.html", export.static_page(notebook, about))
     size_bytes = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
     if size_bytes > MAX_BYTES:
         shutil.rmtree(temporary)

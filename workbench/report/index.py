@@ -1,5 +1,6 @@
-"""reports/index.html: every run of every report, newest first."""
+"""reports/index.html: every run of every report, newest first, with a search that works by keyboard, offline."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,18 @@ from workbench.figures import escape
 from workbench.files import read_json, write_text
 from workbench.report import library
 
+KEYS = ("name", "title", "chapter", "run_id", "status", "started_at_utc", "error", "origins")
+
 
 def runs(out: Path) -> list[dict[str, Any]]:
-    """What is there: name, run_id, status, started_at_utc, error, folder (relative to `out`); newest first."""
+    """What is there: name, title, chapter, run_id, status, started_at_utc, error, origins, folder; newest first."""
     found = []
     for path in out.glob("*/*/provenance.json"):
         if path.parent.name.startswith("."):
             continue
         about = _about(path)
         if about is not None:
-            keys = ("name", "run_id", "status", "started_at_utc", "error")
-            found.append({key: about.get(key) for key in keys} | {"folder": path.parent.relative_to(out).as_posix()})
+            found.append({key: about.get(key) for key in KEYS} | {"folder": path.parent.relative_to(out).as_posix()})
     return sorted(found, key=lambda item: (str(item["started_at_utc"]), item["folder"]), reverse=True)
 
 
@@ -33,17 +35,38 @@ def overview(out: Path) -> dict[str, Any]:
 
 def write(out: Path) -> Path:
     from workbench.report.export import shell
+    from workbench.report.style import SEARCH
 
-    rows = "".join(
-        f"<tr><th>{_link(item)}</th><td>{escape.html(str(item['started_at_utc']))}</td>"
-        f"<td>{escape.html(str(item['status']))}</td><td>{escape.html(str(item['error'] or ''))}</td></tr>"
-        for item in runs(out)
+    found = runs(out)
+    cards = "".join(_card(item, out) for item in found)
+    body = (
+        '<h1>Reports</h1><p><label>Search by name, question, origin or date<br><input type="search" autofocus>'
+        f'</label></p><p aria-live="polite">{len(found)} of {len(found)} reports</p><ul class="cards">{cards}</ul>'
     )
-    head = "<tr><th>report</th><th>started (UTC)</th><th>status</th><th>error</th></tr>"
-    body = f"<h1>Reports</h1><div class=\"wide\"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
     path = out / "index.html"
-    write_text(path, shell("Reports", body))
+    write_text(path, shell("Reports", body, [SEARCH]))
     return path
+
+
+def _card(item: dict[str, Any], out: Path) -> str:
+    title = escape.html(str(item["title"] or item["name"]))
+    chapter = f"chapter {item['chapter']} · " if item["chapter"] else ""
+    said = f"{chapter}{item['name']} · {item['started_at_utc']}"
+    lines = [said, ", ".join(item["origins"] or ())]
+    if item["status"] == "ok":
+        folder = escape.html(str(item["folder"]))
+        title = f'<a href="{folder}/report.html">{title}</a>'
+    else:
+        lines.append(f"{item['status']}: {item['error'] or ''}")
+    text = "".join(f"<p>{escape.html(line)}</p>" for line in lines if line)
+    return f"<li>{_picture(out / str(item['folder']) / 'thumbnail.png')}<h2>{title}</h2>{text}</li>"
+
+
+def _picture(path: Path) -> str:
+    """Inlined: the page's policy lets it load nothing."""
+    if not path.is_file():
+        return ""
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
 
 
 def _about(path: Path) -> dict[str, Any] | None:
@@ -52,8 +75,3 @@ def _about(path: Path) -> dict[str, Any] | None:
     except Failure:
         return None
     return value if isinstance(value, dict) and value.get("kind") == "workbench.report" else None
-
-
-def _link(item: dict[str, Any]) -> str:
-    text = escape.html(str(item["folder"]))
-    return f'<a href="{text}/report.html">{text}</a>' if item["status"] == "ok" else text

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import Failure, UsageError
+from workbench.figures import static
 from workbench.files import write_json, write_text
-from workbench.report import export, index, library, results
+from workbench.report import arguments, execute, export, index, library, results
 from workbench.runlog.provenance import collect as provenance
 
 KIND, SCHEMA = "workbench.report", 1
 INPUTS = "inputs"  # the folder inside a run, and the parameter that names it
 MAX_INPUT_BYTES = 5_000_000
-CELL_TIMEOUT_S = 600
+THUMBNAIL, THUMBNAIL_DPI = "thumbnail.png", 45
 _PACKAGES = ("papermill", "jupytext", "plotly", "matplotlib", "ipykernel")
 
 
@@ -39,25 +38,26 @@ class ReportRun:
         return self.folder / "report.html"
 
 
-def run(name: str, given: Mapping[str, Any], *, inputs: Path | None, out: Path) -> ReportRun:
-    """Run notebook `name` into `out/NAME/RUN-ID/`.
+def run(name: str, given: Mapping[str, Any], *, inputs: Path | None, out: Path, fast: bool = False) -> ReportRun:
+    """Run notebook `name` (whole, or as `ch12`) into `out/NAME/RUN-ID/`; `fast` in this process, without a kernel.
 
     `inputs` is a folder; its JSON files are copied into the run, so that the report stands alone and names no path.
     Raises UsageError before anything is written, Failure when the notebook fails (the run is kept, marked failed).
     """
     path = library.source(name)
-    notebook = library.build(path)
+    name, notebook = path.stem, library.build(path)
     known = library.parameters(notebook)
     files = _input_files(inputs) if inputs is not None else {}
     if files and INPUTS not in known:
         raise UsageError(f"notebook {name!r} takes no inputs folder")
-    values = library.checked(name, known, given) | ({INPUTS: INPUTS} if files else {})
+    values = arguments.checked(name, known, given) | ({INPUTS: INPUTS} if files else {})
     defaults = {key: _literal(item["default"]) for key, item in known.items()}
     started = datetime.now(UTC)
     hashes = {file: hashlib.sha256(origin.read_bytes()).hexdigest() for file, origin in files.items()}
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{_digest(path.read_text(encoding='utf-8'), values, hashes)}"
     about = {
-        "kind": KIND, "schema": SCHEMA, "name": name, "run_id": run_id,
+        "kind": KIND, "schema": SCHEMA, "name": name, "run_id": run_id, "title": export.title(notebook, name),
+        "chapter": library.about(name).chapter,
         "started_at_utc": f"{started:%Y-%m-%dT%H:%M:%SZ}",
         "notebook_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "inputs": hashes, **_surroundings(),
     }
@@ -65,7 +65,7 @@ def run(name: str, given: Mapping[str, Any], *, inputs: Path | None, out: Path) 
     try:
         _prepare(temporary, files, defaults | values)
         clock = time.monotonic()
-        error = _execute(notebook, temporary, values)
+        error = (execute.here if fast else execute.papermill)(notebook, temporary, values)
         about |= {"status": "failed" if error else "ok", "error": error,
                   "duration_s": round(time.monotonic() - clock, 1)}
         found = _write(temporary, about)
@@ -129,59 +129,17 @@ def _prepare(folder: Path, files: Mapping[str, Path], values: Mapping[str, Any])
     write_json(folder / "params.json", dict(values))
 
 
-def _execute(notebook: Any, folder: Path, values: Mapping[str, Any]) -> str | None:
-    """Run all cells through papermill in the run's folder; the first error as one line, or None."""
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-
-    from workbench.report.kernel import private_kernel
-
-    path = folder / "notebook.ipynb"
-    library.save(notebook, path)
-    try:
-        with _quiet(), private_kernel() as kernel:
-            papermill.execute_notebook(
-                path, path, parameters=dict(values), cwd=str(folder), progress_bar=False, log_output=False,
-                execution_timeout=CELL_TIMEOUT_S, km=kernel,
-            )
-    except PapermillExecutionError as error:
-        return " ".join(f"{error.ename}: {error.evalue}".split())
-    finally:
-        _forget_paths(path)
-    return None
-
-
-def _forget_paths(path: Path) -> None:
-    """papermill notes where the notebook lay; a report is passed on, so it names no folder of this machine."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    noted = notebook["metadata"].get("papermill", {})
-    for key in ("input_path", "output_path"):
-        noted.pop(key, None)
-    write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """papermill and its friends log to the root; a report's console shows the report."""
-    loggers = [logging.getLogger(name) for name in ("papermill", "nbclient", "traitlets")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-
-
 def _write(folder: Path, about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """results.json, figures/, report.html, provenance.json from the executed notebook."""
     notebook = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))
     found = results.collect(notebook)
+    about = {**about, "origins": sorted({str(item["origin"]) for item in found})}
     write_json(folder / "results.json", found)
     for name, svg in export.figures(notebook).items():
         (folder / "figures").mkdir(exist_ok=True)
         (folder / "figures" / f"{name}.svg").write_bytes(svg)
+    for chart in export.charts_in(notebook)[:1]:
+        (folder / THUMBNAIL).write_bytes(static.render(chart, "png", dpi=THUMBNAIL_DPI))
     write_text(folder / "report.html", export.page(notebook, about))
     write_json(folder / "provenance.json", dict(about))
     return found

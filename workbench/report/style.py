@@ -1,38 +1,54 @@
-"""The page's style sheet and the script that draws its figures: constants, because the policy names their hashes."""
+"""The page's style sheet and its scripts: constants, because the policy names their hashes."""
 
 CSS = """
-:root{color-scheme:light}
-body{margin:0;background:#fff;color:#1b1b1b;
+:root{color-scheme:light dark;--page:#fff;--ink:#1b1b1b;--soft:#555;--line:#ddd;--rule:#888;--said:#eef5fb;
+  --edge:#0072B2;--code:#f4f4f4;--bad:#fdeeee;--link:#005a8e}
+@media (prefers-color-scheme:dark){:root{--page:#16191d;--ink:#e6e6e6;--soft:#a9b0b8;--line:#343a41;--rule:#7b838c;
+  --said:#1d2a35;--edge:#56B4E9;--code:#22272d;--bad:#3a2020;--link:#7cc4f5}}
+body{margin:0;background:var(--page);color:var(--ink);
   font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 4rem;overflow-wrap:break-word}
+a{color:var(--link)}
 h1{font-size:1.7rem;line-height:1.25;margin:.5rem 0 1rem}
-h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid #ddd;padding-bottom:.2rem}
-.answer{background:#eef5fb;border-left:4px solid #0072B2;padding:.6rem 1rem;margin:1rem 0}
+h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);padding-bottom:.2rem}
+.answer{background:var(--said);border-left:4px solid var(--edge);padding:.6rem 1rem;margin:1rem 0}
 .answer p{margin:.3rem 0}
 .wide{overflow-x:auto}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:1rem}
+.pair>div{min-width:0}
 table{border-collapse:collapse;margin:1rem 0;font-size:.92rem;font-variant-numeric:tabular-nums}
-caption{caption-side:bottom;text-align:left;color:#555;font-size:.86rem;padding-top:.3rem}
-th,td{padding:.28rem .55rem;border-bottom:1px solid #e2e2e2;text-align:right;vertical-align:top}
+caption{caption-side:bottom;text-align:left;color:var(--soft);font-size:.86rem;padding-top:.3rem}
+th,td{padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 th:first-child{text-align:left;font-weight:600}
 .word{text-align:left}
 td:not(.word){white-space:nowrap}
 footer td{white-space:normal}
-thead th{border-bottom:2px solid #888}
+thead th{border-bottom:2px solid var(--rule)}
 figure{margin:1.2rem 0}
-figcaption{color:#555;font-size:.88rem}
+figcaption{color:var(--soft);font-size:.88rem}
 img{max-width:100%}
-details{margin:.4rem 0;color:#444;font-size:.9rem}
-summary{cursor:pointer;color:#6b6b6b}
-pre{background:#f6f6f6;padding:.6rem .8rem;overflow-x:auto;font-size:.85rem}
-pre.error{background:#fdeeee}
-code{background:#f2f2f2;padding:0 .2em}
+noscript img{background:#fff}
+details{margin:.4rem 0;color:var(--soft);font-size:.9rem}
+summary{cursor:pointer}
+pre{background:var(--code);padding:.6rem .8rem;overflow-x:auto;font-size:.85rem}
+pre.error{background:var(--bad)}
+code{background:var(--code);padding:0 .2em}
 footer td{text-align:left;word-break:break-word}
+input[type=search]{font:inherit;width:100%;max-width:30rem;padding:.45rem .6rem;border:1px solid var(--rule);
+  border-radius:.3rem;background:var(--page);color:var(--ink)}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(16rem,1fr));gap:1rem;list-style:none;padding:0}
+.cards>li{border:1px solid var(--line);border-radius:.4rem;padding:.7rem;min-width:0}
+.cards>li[hidden]{display:none}
+.cards img{display:block;width:100%;height:9rem;object-fit:contain;background:#fff;border-radius:.2rem}
+.cards h2{font-size:1.02rem;border:0;margin:.5rem 0 .2rem}
+.cards p{margin:.2rem 0;font-size:.86rem;color:var(--soft)}
+:focus-visible{outline:3px solid var(--edge);outline-offset:2px}
 @media print{details{display:none}}
 """
 DRAW = """
 const narrow = matchMedia('(max-width: 700px)');
-function stacked(wide) {  // the panels below each other
-  const layout = structuredClone(wide);
+const dark = matchMedia('(prefers-color-scheme: dark)');
+function stacked(layout) {  // the panels below each other
   const axes = Object.keys(layout).filter((key) => /^xaxis[0-9]*$/.test(key));
   const many = axes.length;
   layout.height = 90 + 290 * many;
@@ -41,14 +57,44 @@ function stacked(wide) {  // the panels below each other
     layout[key.replace('x', 'y')].domain = [1 - (i + 0.78) / many, 1 - i / many];
   });
   layout.legend.y = -0.02;
-  return layout;
+}
+function darkened(figure) {
+  const layout = figure.layout;
+  Object.assign(layout, {paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)'});
+  layout.font = {...layout.font, color: '#e6e6e6'};
+  for (const key of Object.keys(layout)) {
+    if (/^[xy]axis[0-9]*$/.test(key)) Object.assign(layout[key], {gridcolor: '#343a41', zerolinecolor: '#4a515a'});
+  }
+  for (const note of layout.annotations || []) note.font = {...note.font, color: '#a9b0b8'};
+  for (const trace of figure.data) {  // black would not be seen
+    for (const part of [trace.line, trace.marker, trace.error_y]) {
+      if (part && part.color === '#000000') part.color = '#e6e6e6';
+    }
+  }
 }
 for (const data of document.querySelectorAll('script.figure')) {
-  const figure = JSON.parse(data.textContent);
-  const draw = () => Plotly.react(document.getElementById(data.dataset.target), figure.data,
-    narrow.matches ? stacked(figure.layout) : structuredClone(figure.layout),
-    {displaylogo: false, responsive: true, modeBarButtons: [['zoom2d', 'pan2d', 'resetScale2d', 'toImage']]});
+  const draw = () => {
+    const figure = JSON.parse(data.textContent);
+    if (narrow.matches) stacked(figure.layout);
+    if (dark.matches) darkened(figure);
+    Plotly.react(document.getElementById(data.dataset.target), figure.data, figure.layout,
+      {displaylogo: false, responsive: true, modeBarButtons: [['zoom2d', 'pan2d', 'resetScale2d', 'toImage']]});
+  };
   draw();
   narrow.addEventListener('change', draw);
+  dark.addEventListener('change', draw);
 }
+"""
+SEARCH = """
+const field = document.querySelector('input[type=search]');
+const cards = [...document.querySelectorAll('.cards>li')];
+const found = document.querySelector('[aria-live]');
+field.addEventListener('input', () => {
+  const words = field.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  for (const card of cards) {
+    const text = card.textContent.toLowerCase();
+    card.hidden = !words.every((word) => text.includes(word));
+  }
+  found.textContent = `${cards.filter((card) => !card.hidden).length} of ${cards.length} reports`;
+});
 """
