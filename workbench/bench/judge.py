@@ -17,7 +17,6 @@ class Limits:
     """Beyond any of these a run is `client_limited` and is kept out of fits."""
 
     lag_ttft_frac: float = 0.05  # the event loop woke this late at p99, over the median TTFT: reads may be as late
-    late_p95_s: float = 0.05  # requests left this long after they were due
     delivered_frac: float = 0.02  # the delivered rate differs from the rate asked for by so much of it
     cpu_frac: float = 0.8  # of the core of its one thread
 
@@ -52,37 +51,44 @@ def nearest_rank(values: Sequence[int], q: float) -> int | None:
     return ranked[max(0, min(len(ranked) - 1, -int(-q * len(ranked) // 1) - 1))]
 
 
-def rates(rows: Sequence[Row]) -> tuple[float | None, float | None]:
-    """(asked, delivered) requests per second of an open-loop run, over the sends; None where there is no rate."""
-    both = [(row.intended_ns, row.sent_ns) for row in rows if row.intended_ns is not None and row.sent_ns is not None]
-    if len(both) < 2:
-        return None, None
-    asked_ns = max(due for due, _ in both) - min(due for due, _ in both)
-    sent_ns = max(sent for _, sent in both) - min(sent for _, sent in both)
-    gaps = (len(both) - 1) * 1e9
-    return (gaps / asked_ns, gaps / sent_ns) if asked_ns > 0 and sent_ns > 0 else (None, None)
+class Sends:
+    """Of each request the times that the judgement needs: a row may be long, and is not kept for it."""
+
+    def __init__(self) -> None:
+        self.due_ns, self.sent_ns, self.ttft_ns = array("q"), array("q"), array("q")
+
+    def take(self, row: Row) -> None:
+        if row.sent_ns is None:
+            return
+        if row.intended_ns is not None:
+            self.due_ns.append(row.intended_ns)
+            self.sent_ns.append(row.sent_ns)
+        if row.first_token_ns is not None:
+            self.ttft_ns.append(row.first_token_ns - row.sent_ns)
+
+    @property
+    def late_ns(self) -> list[int]:
+        return [sent - due for due, sent in zip(self.due_ns, self.sent_ns, strict=True)]
+
+    @property
+    def rates(self) -> tuple[float | None, float | None]:
+        """(asked, delivered) requests per second of an open loop; None where there is no rate."""
+        if len(self.due_ns) < 2:
+            return None, None
+        asked_ns, sent_ns = (max(times) - min(times) for times in (self.due_ns, self.sent_ns))
+        gaps = (len(self.due_ns) - 1) * 1e9
+        return (gaps / asked_ns, gaps / sent_ns) if asked_ns > 0 and sent_ns > 0 else (None, None)
 
 
-def _median_ttft_s(rows: Sequence[Row]) -> float | None:
-    """Of those that had a token."""
-    found = [row.first_token_ns - row.sent_ns for row in rows
-             if row.first_token_ns is not None and row.sent_ns is not None]
-    middle = nearest_rank(found, 0.5)
-    return None if middle is None else middle / 1e9
-
-
-def judge(rows: Sequence[Row], lag_ns: Sequence[int], cpu_frac: float, limits: Limits) -> dict[str, Any]:
+def judge(sends: Sends, lag_ns: Sequence[int], cpu_frac: float, limits: Limits) -> dict[str, Any]:
     """What goes into `provenance.client`; reasons name the figure and the limit it broke."""
-    late_ns = [row.sent_ns - row.intended_ns for row in rows if row.sent_ns is not None and row.intended_ns is not None]
-    asked, delivered = rates(rows)
-    lag, late = _spread(lag_ns), _spread(late_ns)
+    asked, delivered = sends.rates
+    lag, late = _spread(lag_ns), _spread(sends.late_ns)
     reasons = []
-    ttft_s = _median_ttft_s(rows)
-    if ttft_s is not None and (lag["p99"] or 0.0) > limits.lag_ttft_frac * ttft_s:
+    ttft_s = (nearest_rank(sends.ttft_ns, 0.5) or 0) / 1e9
+    if ttft_s and (lag["p99"] or 0.0) > limits.lag_ttft_frac * ttft_s:
         reasons.append(f"the event loop woke {lag['p99']:.4f} s late at p99 (limit {limits.lag_ttft_frac:.0%} of the "
                        f"median TTFT, {ttft_s:.4f} s)")
-    if (late["p95"] or 0.0) > limits.late_p95_s:
-        reasons.append(f"requests were sent {late['p95']:.3f} s late at p95 (limit {limits.late_p95_s:g} s)")
     if asked and delivered and abs(delivered / asked - 1) > limits.delivered_frac:
         reasons.append(f"{delivered:.4g} requests per second were delivered, {asked:.4g} asked for (limit +-"
                        f"{limits.delivered_frac:.0%})")

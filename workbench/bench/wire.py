@@ -24,26 +24,26 @@ CLOSING = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 class Wire:
     """One socket: the part of an asyncio transport that a connection uses."""
 
-    __slots__ = ("_sock", "_wires", "connection", "number", "recv", "unsent")
+    __slots__ = ("_sock", "_unsent", "_wires", "connection", "number", "recv")
 
     def __init__(self, wires: "Wires", sock: socket.socket, connection: "Connection") -> None:
         self._wires, self._sock, self.connection = wires, sock, connection
         self.number, self.recv = sock.fileno(), sock.recv
-        self.unsent = memoryview(b"")
+        self._unsent = memoryview(b"")
 
     def write(self, data: bytes) -> None:
-        """Hand it to the socket, now as far as that takes it."""
-        self.unsent = memoryview(data)
+        """Hand it to the socket: now what it takes, the rest when there is room."""
+        self._unsent = memoryview(data)
         self.flush()
 
     def flush(self) -> None:
-        while self.unsent:
-            try:
-                self.unsent = self.unsent[self._sock.send(self.unsent) :]
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self.close(error)
+        try:
+            self._unsent = self._unsent[self._sock.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            return self.close(error)
+        (self._wires.held_up.add if self._unsent else self._wires.held_up.discard)(self)
 
     def abort(self) -> None:
         self.close(None)
@@ -51,7 +51,6 @@ class Wire:
     def close(self, error: Exception | None) -> None:
         """The connection hears of it once whoever calls has finished."""
         if not self.is_closing():
-            self.unsent = memoryview(b"")
             self._sock.close()
             self._wires.closed(self, error)
 
@@ -65,6 +64,7 @@ class Wires:
     def __init__(self, stats: "Stats") -> None:
         self.zero_ns, self._stats = 0, stats
         self._open: dict[int, Wire] = {}
+        self.held_up: set[Wire] = set()  # whose request did not fit into the socket
         self._poll = select.epoll()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._poll.fileno(), self._drain)
@@ -87,32 +87,40 @@ class Wires:
     def closed(self, wire: Wire, error: Exception | None) -> None:
         """The epoll has forgotten it with its file."""
         del self._open[wire.number]
+        self.held_up.discard(wire)
         self._loop.call_soon(wire.connection.connection_lost, error)
 
     def _drain(self) -> None:
-        """One read of each socket that has something; its date is taken before anything is parsed."""
+        """Read what has come until nothing has, or the loop is to look at its timers."""
+        left = MOST_AT_ONCE
+        while left > 0 and (ready := self._poll.poll(0, left)):
+            left -= len(ready)
+            self._read(ready)
+        for wire in list(self.held_up):
+            wire.flush()
+
+    def _read(self, ready: list[tuple[int, int]]) -> None:
+        """One read of each; its date is taken before anything is parsed."""
         wires, zero_ns, now = self._open, self.zero_ns, perf_counter_ns
-        for number, events in self._poll.poll(0, MOST_AT_ONCE):
+        self._stats.reads += len(ready)
+        for number, events in ready:
             wire = wires.get(number)
             if wire is None:
-                continue  # closed by an earlier one of this round
+                continue  # closed by an earlier one
             try:
                 data = wire.recv(READ_BYTES)
                 now_ns = now() - zero_ns
             except BlockingIOError:
-                data, now_ns = None, 0
+                continue  # it only has room to write
             except OSError as error:
                 wire.close(error)
                 continue
-            if data:
-                self._stats.reads += 1
-                wire.connection.received(data, now_ns)
-                if (len(data) == READ_BYTES or events & CLOSING) and not wire.is_closing():
-                    self._poll.modify(number, EVENTS)  # there is more: to be told again, after the others
-            elif data is not None:
+            if not data:
                 wire.close(None)
-            if wire.unsent:
-                wire.flush()
+                continue
+            wire.connection.received(data, now_ns)
+            if (events & CLOSING or len(data) == READ_BYTES) and not wire.is_closing():
+                self._poll.modify(number, EVENTS)  # there is more: to be told again, after the others
 
     def end(self) -> None:
         """Once or more."""

@@ -21,11 +21,11 @@ from typing import Any
 import orjson
 
 from workbench.bench.client import Client
-from workbench.bench.judge import LagMeter, judge
+from workbench.bench.judge import LagMeter, Sends, judge
 from workbench.bench.loops import closed_loop, open_loop
 from workbench.bench.plan import Plan
 from workbench.errors import Failure
-from workbench.runlog.part import PartWriter
+from workbench.runlog.part import PartWriter, line
 from workbench.runlog.provenance import now_utc
 from workbench.runlog.schema import Row
 
@@ -122,17 +122,16 @@ async def drive(
     `zero` comes with the moment of t=0, on the system's monotonic clock; without it that is when all is ready.
     """
     with _part_file(plan) as writer:
-        rows: list[Row] = []
-        client = Client(plan.target, plan.provenance.engine, rows.append)
+        ended = Ended(writer)
+        client = Client(plan.target, plan.provenance.engine, ended.take)
         try:
-            return await _measure(plan, client, rows, writer, stop, report, zero)
+            return await _measure(plan, client, ended, stop, report, zero)
         finally:
             await client.close()
 
 
 async def _measure(
-    plan: Plan, client: Client, rows: list[Row], writer: PartWriter, stop: asyncio.Event, report: Say,
-    zero: "asyncio.Future[int] | None",
+    plan: Plan, client: Client, ended: "Ended", stop: asyncio.Event, report: Say, zero: "asyncio.Future[int] | None",
 ) -> dict[str, Any]:
     requests = plan.requests()
     await client.resolve()
@@ -142,7 +141,7 @@ async def _measure(
     if zero is not None:
         waited: list[asyncio.Future[Any]] = [zero, stopping]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    lag, written = LagMeter(), 0
+    lag = LagMeter()
     at_ns = zero.result() if zero is not None and zero.done() else None
     started_at_utc, zero_ns, cpu_s = now_utc(), client.start_clock(at_ns), time.process_time()
     lag.start()
@@ -150,8 +149,8 @@ async def _measure(
     try:
         while not sending.done() and not stopping.done():
             await asyncio.wait([sending, stopping], timeout=WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-            written = _write(writer, rows, written)
-            report({"done": written, "total": len(requests)})
+            ended.write()
+            report({"done": ended.n, "total": len(requests)})
         cpu_s = time.process_time() - cpu_s
         cpu_frac = cpu_s / max(client.clock() / 1e9, 1e-9)
         stopped = not sending.done()
@@ -163,8 +162,8 @@ async def _measure(
         lag.stop()
     if not stopped:
         sending.result()  # a bug in the loops is not to be hidden
-    _write(writer, rows, written)
-    return judge(rows, lag.late_ns, cpu_frac, plan.limits) | {
+    ended.write()
+    return judge(ended.sends, lag.late_ns, cpu_frac, plan.limits) | {
         "stopped": stopped, "started_at_utc": started_at_utc, "zero_monotonic_ns": zero_ns,
         "cpu_s": round(cpu_s, 6), **asdict(client.stats),
     }
@@ -177,11 +176,23 @@ async def _send_all(plan: Plan, client: Client, requests: list[tuple[Any, bytes]
         await asyncio.gather(*await open_loop(client, requests))
 
 
-def _write(writer: PartWriter, rows: list[Row], written: int) -> int:
-    """Append the rows that are new; returns how many are in the file now."""
-    if len(rows) > written:
-        writer.write(rows[written:])
-    return len(rows)
+class Ended:
+    """Requests that have their row: a line for the file at once, so that no pile of them holds up a read later."""
+
+    def __init__(self, writer: PartWriter) -> None:
+        self.n, self.sends = 0, Sends()
+        self._writer = writer
+        self._lines: list[str] = []
+
+    def take(self, row: Row) -> None:
+        self.n += 1
+        self.sends.take(row)
+        self._lines.append(line(row))
+
+    def write(self) -> None:
+        """Raises OSError."""
+        lines, self._lines = self._lines, []
+        self._writer.write_lines(lines)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
+
 from workbench.errors import Failure
 from workbench.runlog.provenance import Provenance
 from workbench.runlog.schema import COLUMNS, LIST_COLUMNS, SCHEMA, Planned, Row
@@ -36,7 +38,7 @@ def header(provenance: Provenance, schedule: Sequence[Planned]) -> str:
 def line(row: Row) -> str:
     """One request, newline included; unknown columns are left out."""
     values = {name: value for name in COLUMNS if (value := getattr(row, name)) is not None}
-    return json.dumps(values, separators=(",", ":")) + "\n"
+    return orjson.dumps(values).decode() + "\n"  # a third of the time: it is written while others are measured
 
 
 class PartWriter:
@@ -51,7 +53,11 @@ class PartWriter:
             self._write(header(provenance, schedule))
 
     def write(self, rows: Iterable[Row]) -> None:
-        self._write("".join(map(line, rows)))
+        self.write_lines(map(line, rows))
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Of rows, by `line`."""
+        self._write("".join(lines))
 
     def _write(self, text: str) -> None:
         """In one call, so that the system keeps it in one piece; what a full disk leaves over is an error."""
