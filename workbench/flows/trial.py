@@ -1,7 +1,7 @@
 """One question to the simulator: this fleet, this load, several seeds: how many requests meet the SLO?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,21 @@ LATENCIES = ("ttft_s", "tpot_s", "e2e_s")
 Schedules = Sequence[Sequence[Planned]]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One limit of the SLO: which share of the requests keeps it, and what the target's quantile is."""
+
+    name: str
+    limit_s: float
+    held_frac: float
+    at_target_s: float | None  # the target share of the requests is at most this; None where too few ended well
+
+    @property
+    def over_frac(self) -> float | None:
+        """How far the quantile lies beyond the limit; 0 or less where the limit is kept."""
+        return None if self.at_target_s is None else self.at_target_s / self.limit_s - 1
+
+
 @dataclass(frozen=True)
 class Trial:
     """What one fleet did under one load: attainment over the seeds with its interval, and percentiles."""
@@ -37,6 +52,10 @@ class Trial:
     p95: dict[str, float | None]
     target_frac: float
     outside_range: dict[str, Any]  # how often the profile was asked beyond what was measured, and where
+    per_seed: tuple[float, ...] = ()  # attainment of each seed
+    parts: tuple["Part", ...] = ()  # each limit of the SLO for itself
+    running_mean: float = 0.0  # requests in a replica
+    cached_frac: float = 0.0  # of the prompt tokens, found in the KV cache
 
     @property
     def saturated(self) -> bool:
@@ -55,7 +74,13 @@ class Trial:
             "attainment_frac": {"mean": held.mean, "low": max(0.0, held.low), "high": min(1.0, held.high), "n": held.n},
             "busy_frac": self.busy_frac, "load_frac": self.load_frac, "p95": self.p95,
             "outside_range": self.outside_range,
+            "parts": [asdict(part) | {"over_frac": part.over_frac} for part in self.parts],
         }
+
+    @property
+    def binding(self) -> Part | None:
+        """The limit that fewest requests keep."""
+        return min(self.parts, key=lambda part: part.held_frac, default=None)
 
 
 @dataclass(frozen=True)
@@ -89,10 +114,26 @@ class Bench:
         ]
         logs = [item.log for item in done]
         busy_frac = float(np.mean([item.facts["busy_frac"] for item in done]))
-        held = t_interval(np.array([_attainment(log, self.slo) for log in logs]))
+        each = [_attainment(log, self.slo) for log in logs]
+        inside = [run_values(log, {})["concurrency_mean"] or 0.0 for log in logs]
         p95 = {name: _mean([describe(values(log, name))["p95"] for log in logs]) for name in LATENCIES}
         beyond = watch.report() if self.profile.ranges.regions else {"stated": False}
-        return Trial(replicas, rate_rps, held, busy_frac, load_frac, p95, self.target_frac, beyond)
+        return Trial(
+            replicas, rate_rps, t_interval(np.array(each)), busy_frac, load_frac, p95, self.target_frac, beyond,
+            tuple(each), self._parts(logs), float(np.mean(inside)) / replicas, float(np.mean([*map(_cached, logs)])),
+        )
+
+    def _parts(self, logs: Sequence[RunLog]) -> tuple[Part, ...]:
+        found = []
+        for name in LATENCIES:
+            limit_s = getattr(self.slo, name)
+            if limit_s is None:
+                continue
+            every = np.concatenate([values(log, name) for log in logs])
+            held = float(np.mean([_attainment(log, Slo(**{name: limit_s})) for log in logs]))
+            at = float(np.quantile(every, self.target_frac)) if len(every) else None
+            found.append(Part(name, limit_s, held, at))
+        return tuple(found)
 
     def alone(self) -> float:
         """Share of the first seed's requests that meet the SLO when each has the engine to itself."""
@@ -134,6 +175,12 @@ def _attainment(log: RunLog, slo: Slo) -> float:
     found = run_values(log, {"*": slo})["slo_attainment_frac"]
     assert found is not None  # a plan's workload counts at least one request
     return found
+
+
+def _cached(log: RunLog) -> float:
+    counted = log.counted
+    asked = float(np.nansum(counted.floats("prompt_tok")))
+    return float(np.nansum(counted.floats("cached_tok"))) / asked if asked else 0.0
 
 
 def _mean(found: Sequence[float | int | None]) -> float | None:
