@@ -12,12 +12,14 @@ from workbench.cli.common import emit, escape, json_option, note
 @click.argument("plan_path", metavar="PLAN.toml", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=None,
               help="Folder for plan.json (default: runs/plan-TIME).")
+@click.option("--min-quality", type=float, default=None, help="Leave out what scores less (default: the file's).")
 @json_option
-def command(plan_path: Path, out: Path | None, as_json: bool) -> None:
+def command(plan_path: Path, out: Path | None, min_quality: float | None, as_json: bool) -> None:
     """Find the fewest replicas that keep the SLO at the load, for each candidate, and what they cost.
 
     Found by simulation on the candidates' profiles, on the same requests for each; beside it stands what
-    dividing the load by peak throughput would have said. `workbench init plan` writes a commented example.
+    dividing the load by peak throughput would have said. A [grid] makes candidates of every combination; what is
+    rejected says which constraint binds and by how much. `workbench init plan` writes a commented example.
 
     \b
     Example:
@@ -27,7 +29,8 @@ def command(plan_path: Path, out: Path | None, as_json: bool) -> None:
     from workbench.paths import shown, stamped
 
     folder = out or stamped("plan")
-    found = plan_file(plan_path, folder, on_candidate=lambda name: note(f"simulate candidate {name} ..."))
+    found = plan_file(plan_path, folder, on_candidate=lambda name: note(f"simulate candidate {name} ..."),
+                      min_quality=min_quality)
     emit(found, as_json, lambda: _text(found, shown(folder / "plan.json")))
 
 
@@ -40,9 +43,22 @@ def plan_table(found: dict[str, Any]) -> Any:
                   "USD per 1M input", "1M output", "1M total", "one replica carries", box=None, padding=(0, 1))
     for item in found["candidates"]:
         table.add_row(*_row(item))
-    lines = [f"{escape(item['name'])}: {escape(item['why_not'])}" for item in found["candidates"] if item["why_not"]]
+    lines = [f"{escape(item['name'])}: {escape(item['rejected'])}." for item in found["candidates"] if item["rejected"]]
     lines += [*_ranges(found), *_prices(found)]
-    return Group(table, "", *lines, escape(found["answer"]))
+    return Group(table, "", _pareto(found["pareto"]), "", *lines, escape(found["answer"]))
+
+
+def _pareto(front: list[dict[str, Any]]) -> Any:
+    """What no other option beats in cost, attainment and quality."""
+    from rich.table import Table
+
+    table = Table("Pareto: candidate", "replicas", "USD/h", "inside the SLO", "quality", "keeps the promise", box=None,
+                  padding=(0, 1))
+    for one in front:
+        table.add_row(escape(one["name"]), str(one["replicas"]), f"{one['usd_per_hour']:.3g}",
+                      f"{one['attainment_frac']:.1%}", "n/a" if one["quality"] is None else f"{one['quality']:g}",
+                      "yes" if one["met"] else "no")
+    return table
 
 
 def _row(item: dict[str, Any]) -> list[str]:

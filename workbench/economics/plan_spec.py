@@ -1,5 +1,7 @@
 """The plan file: a load, a promise, what to choose from, and an API to compare with."""
 
+import itertools
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
@@ -44,6 +46,9 @@ class CandidateSpec(Settings):
     usd_per_hour: Usd | None = None
     replicas_per_machine: int = Field(default=1, ge=1)
     rules: dict[str, Any] = Field(default_factory=dict)  # overrides what the profile says of the engine's batching
+    queue: str = "fcfs"  # order of release in front of the replicas
+    router: str = "least_loaded"
+    quality: float | None = None  # higher is better; else [quality] by profile
 
     @model_validator(mode="after")
     def _one_price(self) -> "CandidateSpec":
@@ -79,21 +84,68 @@ class ApiSpec(Settings):
                         "plan file: api")
 
 
+class GridSpec(Settings):
+    """Every combination is a candidate: the profile brings model, quantisation and GPU, the machine its price."""
+
+    profile: tuple[str, ...] = Field(min_length=1)
+    machine: tuple[str, ...] = ()
+    usd_per_hour: tuple[Usd, ...] = ()
+    rules: tuple[dict[str, Any], ...] = ({},)
+    queue: tuple[str, ...] = ("fcfs",)
+    router: tuple[str, ...] = ("least_loaded",)
+    replicas_per_machine: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _priced(self) -> "GridSpec":
+        if not self.machine and not self.usd_per_hour:
+            raise ValueError("give machine (rows of the price table), usd_per_hour, or both")
+        return self
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """As `[[candidate]]` would say them, named after what differs."""
+        prices = [{"machine": one} for one in self.machine] + [{"usd_per_hour": one} for one in self.usd_per_hour]
+        axes = (self.profile, prices, self.rules, self.queue, self.router)
+        many = [len(axis) > 1 for axis in axes]
+        found = []
+        for profile, price, rules, queue, router in itertools.product(*axes):
+            said = (profile.rpartition("/")[2].removesuffix(".json"), _said(price), _said(rules), queue, router)
+            name = " ".join(text for i, text in enumerate(said) if text and (i == 0 or many[i]))
+            found.append({"name": name[:60], "profile": profile, **price, "rules": rules, "queue": queue,
+                          "router": router, "replicas_per_machine": self.replicas_per_machine})
+        return found
+
+
+def _said(values: Mapping[str, Any]) -> str:
+    return " ".join(str(value) if key in ("machine", "usd_per_hour") else f"{key}={value}"
+                    for key, value in values.items())
+
+
 class PlanSpec(Settings):
     """`workbench plan` reads this. Every candidate sees the same requests (common random numbers)."""
 
     title: str = ""
     workload: WorkloadSpec
     slo: SloSpec
-    candidate: tuple[CandidateSpec, ...] = Field(min_length=1)
+    candidate: tuple[CandidateSpec, ...] = ()
+    grid: GridSpec | None = None
+    quality: dict[str, float] = Field(default_factory=dict)  # by profile as it is named here; higher is better
+    min_quality: float | None = None
     api: ApiSpec | None = None
     seeds: tuple[int, ...] = Field(default=(1, 2, 3, 4, 5), min_length=2)
     max_replicas: int = Field(default=64, ge=1)
     knee: bool = True  # also find the highest rate that one replica carries
 
+    @property
+    def candidates(self) -> tuple[CandidateSpec, ...]:
+        """Those that are written out, then the grid's."""
+        grid = self.grid.candidates() if self.grid is not None else []
+        return (*self.candidate, *(CandidateSpec.model_validate(item) for item in grid))
+
     @model_validator(mode="after")
     def _distinct(self) -> "PlanSpec":
-        if len({item.name for item in self.candidate}) < len(self.candidate):
+        if not self.candidates:
+            raise ValueError("candidate: there is none; write [[candidate]] or [grid]")
+        if len({item.name for item in self.candidates}) < len(self.candidates):
             raise ValueError("two candidates have the same name; names tell them apart")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("the same seed twice is the same run twice; seeds differ")

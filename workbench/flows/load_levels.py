@@ -14,6 +14,7 @@ from sims.scenario import rules_for
 from workbench.economics.cost_spec import CostSpec, LoadSpec
 from workbench.economics.unit_cost import Load
 from workbench.errors import Failure
+from workbench.flows.reasons import short_of, unreachable
 from workbench.flows.trial import Bench, Trial
 from workbench.profile import profile as profiles
 from workbench.profile.locate import profile_path
@@ -87,9 +88,7 @@ def bench_at(spec: CostSpec, profile: Profile, rate_rps: float, base: Path) -> B
 def level(bench: Bench, rate_rps: float, start: int, limit: int) -> Level:
     """Upwards from `start`, or from what division says: a load that grew never needs fewer."""
     if bench.alone() < bench.target_frac:
-        raise Failure(f"unreachable: alone on the engine {bench.alone():.1%} of the requests meet the SLO, "
-                      f"{bench.target_frac:.1%} are asked; no number of replicas helps: loosen the SLO or take another "
-                      "profile")
+        raise Failure(f"{unreachable(bench)}: loosen the SLO or take another profile")
     least = math.ceil(rate_rps / bench.peak_rps) if bench.peak_rps else 1
     needed: dict[int, int] = {}
     replicas = min(max(1, start, least), limit)
@@ -105,15 +104,6 @@ def level(bench: Bench, rate_rps: float, start: int, limit: int) -> Level:
             raise Failure(f"{rate_rps:.3g} requests/s: {short_of(trial)} with {limit} replicas; raise max_replicas or "
                           "loosen the SLO")
         replicas += 1
-
-
-def short_of(trial: Trial) -> str:
-    """Which limit binds and by how much, in words."""
-    part = trial.binding
-    if trial.saturated or part is None or part.over_frac is None:
-        return "the load is more than the fleet can complete"
-    return (f"{part.name} binds: {part.held_frac:.1%} keep {part.limit_s:g} s, {trial.target_frac:.1%} are asked; "
-            f"that share needs {part.at_target_s:.3g} s, {part.over_frac:+.0%}")
 
 
 def _workload(load: LoadSpec, rate_rps: float, window_s: float) -> WorkloadSpec:

@@ -1,5 +1,6 @@
 """A decision: how many replicas of which candidate meet the SLO at the load, and what that costs. Simulated."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from workbench.economics.plan_spec import CandidateSpec, PlanSpec
 from workbench.economics.search import highest, smallest
 from workbench.economics.unit_cost import Load, unit_cost
 from workbench.files import write_json
+from workbench.flows import plan_choice as choice
+from workbench.flows.reasons import pareto, short_of, unreachable
 from workbench.flows.trial import Bench, Trial, load_of
 from workbench.hardware.prices import ApiPrice, MachinePrice
 from workbench.profile import profile as profiles
@@ -25,12 +28,18 @@ from workbench.workload.draw import draw
 
 KIND, SCHEMA = "workbench.plan", 1
 OnCandidate = Callable[[str], None]
+QualityOf = Callable[[Profile], float | None]  # higher is better
 
 
-def plan_file(path: Path, out: Path | None = None, on_candidate: OnCandidate | None = None) -> dict[str, Any]:
+def plan_file(
+    path: Path, out: Path | None = None, on_candidate: OnCandidate | None = None, *, min_quality: float | None = None,
+    quality: QualityOf | None = None,
+) -> dict[str, Any]:
     """Read a plan file, answer it, and write `out/plan.json` where `out` is given."""
     spec = parse(PlanSpec, read_text(path), path.name)
-    found = plan(spec, path.parent, on_candidate=on_candidate, name=path.name)
+    if min_quality is not None:
+        spec = spec.model_copy(update={"min_quality": min_quality})
+    found = plan(spec, path.parent, on_candidate=on_candidate, name=path.name, quality=quality)
     if out is not None:
         write_json(out / "plan.json", found)
     return found
@@ -38,29 +47,43 @@ def plan_file(path: Path, out: Path | None = None, on_candidate: OnCandidate | N
 
 def plan(
     spec: PlanSpec, base: Path, *, today: date | None = None, on_candidate: OnCandidate | None = None,
-    name: str = "plan",
+    name: str = "plan", quality: QualityOf | None = None,
 ) -> dict[str, Any]:
-    """Answer a plan; `base` is the folder that profile paths are relative to. Shape: docs/plan.md."""
+    """Answer a plan; `base` is the folder that profile paths are relative to. Shape: docs/plan.md.
+
+    `quality` is asked for what the file does not say: a score of the profile's weights and KV type, or None.
+    """
     today = today or datetime.now(UTC).date()
     # all errors before any work
-    loaded = [(item, _profile(item, base, name), item.price(today)) for item in spec.candidate]
+    loaded = [(item, _profile(item, base, name), item.price(today)) for item in spec.candidates]
     api = spec.api.price(today) if spec.api is not None else None
     schedules = tuple(draw(spec.workload, seed, base=base) for seed in spec.seeds)
     load = load_of(schedules)
-    found = []
+    answers: dict[str, dict[str, Any]] = {}  # what only differs in price is simulated once
+    found, options = [], []
     for item, profile, machine in loaded:
         if on_candidate is not None:
             on_candidate(item.name)
-        bench = Bench(profile, _rules(item, profile), schedules, spec.slo.as_slo(), spec.slo.attainment_frac)
-        found.append(_candidate(item, profile, machine, bench, spec, api, today))
-    chosen = _choose(found)
+        bench = Bench(profile, _rules(item, profile), schedules, spec.slo.as_slo(), spec.slo.attainment_frac,
+                      item.queue, item.router)
+        score = _quality(item, profile, spec, quality)
+        key = json.dumps([profile.sha256, as_facts(bench.rules), item.queue, item.router], sort_keys=True)
+        if key not in answers:
+            answers[key] = _simulated(bench, spec)
+        made = _candidate(item, profile, machine, bench, answers[key], score, spec, api, today)
+        found.append(made)
+        options.append(choice.options(made, machine, item))
+    chosen = choice.choose(found)
+    choice.reject(found, options, chosen)
+    tried = [one for many, item in zip(options, found, strict=True) if item["quality_met"] for one in many]
     return {
         "kind": KIND, "schema": SCHEMA, "workbench": __version__, "title": spec.title,
         "planned_at_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "origin": "simulated",
         "load": asdict(load) | {"requests": [len(schedule) for schedule in schedules], "seeds": list(spec.seeds)},
-        "slo": spec.slo.model_dump(exclude_none=True), "api": _price(api, today) if api is not None else None,
-        "candidates": found, "choice": chosen, "caveat": _caveat(found, api),
-        "answer": _answer(chosen, found, load, spec),
+        "slo": spec.slo.model_dump(exclude_none=True), "min_quality": spec.min_quality,
+        "api": _price(api, today) if api is not None else None,
+        "candidates": found, "pareto": [asdict(one) for one in pareto(tried)], "choice": chosen,
+        "caveat": choice.caveat(found, api), "answer": choice.answer(chosen, found, load, spec),
     }
 
 
@@ -72,10 +95,16 @@ def _rules(item: CandidateSpec, profile: Profile) -> Rules:
     return rules_for(profile, item.rules, f"candidate {item.name!r}: rules")
 
 
-def _candidate(
-    item: CandidateSpec, profile: Profile, machine: MachinePrice, bench: Bench, spec: PlanSpec, api: ApiPrice | None,
-    today: date,
-) -> dict[str, Any]:
+def _quality(item: CandidateSpec, profile: Profile, spec: PlanSpec, ask: QualityOf | None) -> float | None:
+    if item.quality is not None:
+        return item.quality
+    if item.profile in spec.quality:
+        return spec.quality[item.profile]
+    return None if ask is None else ask(profile)
+
+
+def _simulated(bench: Bench, spec: PlanSpec) -> dict[str, Any]:
+    """What does not depend on prices."""
     trials: dict[int, Trial] = {}
 
     def meets(replicas: int) -> bool:
@@ -87,19 +116,38 @@ def _candidate(
     replicas = smallest(meets, spec.max_replicas) if reachable else None
     knee = _knee(bench) if spec.knee and reachable else None
     divided = math.ceil(bench.load.rate_rps / peak) if peak else None
-    found: dict[str, Any] = {
-        "name": item.name, "subject": profile.subject.model_dump(), "profile_source": profile.source,
-        "profile_sha256": profile.sha256, "rules": as_facts(bench.rules), "machine": _price(machine, today),
-        "replicas_per_machine": item.replicas_per_machine, "met": replicas is not None,
-        "why_not": None if replicas is not None else _why_not(bench, alone, trials, spec), "alone_frac": alone,
-        "replicas": replicas, "machines": None, "divided": {"peak_rps": peak, "replicas": divided},
-        "knee": knee, "at_load": None, "cost": None, "break_even": None,
+    return {
+        "met": replicas is not None,
+        "why_not": None if replicas is not None else _why_not(bench, trials, spec), "alone_frac": alone,
+        "replicas": replicas, "divided": {"peak_rps": peak, "replicas": divided}, "knee": knee,
+        "at_load": None if replicas is None else trials[replicas].as_dict(),
         "trials": [trials[n].as_dict() for n in sorted(trials)],
     }
-    if replicas is not None:
-        found["at_load"] = trials[replicas].as_dict()
-        found |= _money(replicas, item.replicas_per_machine, machine, bench.load, knee, api)
+
+
+def _candidate(
+    item: CandidateSpec, profile: Profile, machine: MachinePrice, bench: Bench, simulated: dict[str, Any],
+    score: float | None, spec: PlanSpec, api: ApiPrice | None, today: date,
+) -> dict[str, Any]:
+    enough = spec.min_quality is None or (score is not None and score >= spec.min_quality)
+    found: dict[str, Any] = {
+        "name": item.name, "subject": profile.subject.model_dump(), "profile_source": profile.source,
+        "profile_sha256": profile.sha256, "rules": as_facts(bench.rules), "queue": item.queue, "router": item.router,
+        "machine": _price(machine, today), "replicas_per_machine": item.replicas_per_machine,
+        "quality": score, "quality_met": enough, **simulated, "machines": None, "cost": None, "break_even": None,
+        "rejected": simulated["why_not"],
+    }
+    if found["replicas"] is not None:
+        found |= _money(found["replicas"], item.replicas_per_machine, machine, bench.load, found["knee"], api)
+    if not enough:
+        found["rejected"] = _too_poor(score, spec.min_quality or 0.0)
     return found
+
+
+def _too_poor(score: float | None, asked: float) -> str:
+    if score is None:
+        return f"quality binds: nobody measured it, {asked:g} is asked; give quality, or measure it"
+    return f"quality binds: {score:g}, {asked:g} is asked, {asked - score:.3g} short"
 
 
 def _money(
@@ -130,48 +178,14 @@ def _knee(bench: Bench) -> dict[str, Any] | None:
     return None if rate_rps is None else tried[rate_rps].as_dict()
 
 
-def _why_not(bench: Bench, alone: float, trials: dict[int, Trial], spec: PlanSpec) -> str:
+def _why_not(bench: Bench, trials: dict[int, Trial], spec: PlanSpec) -> str:
     if not trials:
-        return (f"unreachable: alone on the engine {alone:.1%} of the requests meet the SLO, {bench.target_frac:.1%} "
-                "are asked; no number of replicas helps")
+        return unreachable(bench)
     last = trials[max(trials)]
     return (f"not met with {spec.max_replicas} replicas: attainment {last.attainment.mean:.1%} "
-            f"({max(0.0, last.attainment.low):.1%} to {min(1.0, last.attainment.high):.1%})")
+            f"({max(0.0, last.attainment.low):.1%} to {min(1.0, last.attainment.high):.1%}); {short_of(last)}")
 
 
 def _price(row: MachinePrice | ApiPrice, today: date) -> dict[str, Any]:
     return {key: value for key, value in asdict(row).items() if value is not None} | {
         "as_of": row.as_of.isoformat(), "stale": row.is_stale(today)}
-
-
-def _choose(found: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The cheapest that meets the SLO; of two that cost the same, the one with fewer replicas, then the first."""
-    able = [item for item in found if item["met"]]
-    if not able:
-        return None
-    best = min(able, key=lambda item: (item["cost"]["usd_per_hour"], item["replicas"]))
-    return {"name": best["name"], "replicas": best["replicas"], "machines": best["machines"], "cost": best["cost"],
-            "break_even": best["break_even"]}
-
-
-def _caveat(found: list[dict[str, Any]], api: ApiPrice | None) -> str | None:
-    """What the comparison with the API leaves out, where another model is served there."""
-    served = sorted({item["subject"]["model"] for item in found if item["subject"]["model"]})
-    if api is None or api.model in served:
-        return None
-    return (f"the API serves {api.model or 'a model that is not named'}, the candidates "
-            f"{', '.join(served) or 'one that is not named'}: prices of tokens are compared, not of equal answers")
-
-
-def _answer(chosen: dict[str, Any] | None, found: list[dict[str, Any]], load: Load, spec: PlanSpec) -> str:
-    asked = f"{load.rate_rps:.3g} requests/s with {spec.slo.attainment_frac:.0%} inside the SLO"
-    if chosen is None:
-        return f"None of the {len(found)} candidates carries {asked} (simulated)."
-    cost = chosen["cost"]
-    text = (f"{chosen['replicas']} replica{'s' if chosen['replicas'] > 1 else ''} of {chosen['name']} carry {asked}: "
-            f"{cost['usd_per_hour']:.3g} USD/h, {cost['usd_per_million_output_tok']:.3g} USD per million output tokens "
-            "(simulated)")
-    if chosen["break_even"] is not None:
-        more = "more" if chosen["break_even"]["self_hosting_is_cheaper"] else "not more"
-        text += f"; the API would charge {chosen['break_even']['api_usd_per_hour']:.3g} USD/h, {more}"
-    return text + "."

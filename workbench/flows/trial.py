@@ -92,6 +92,8 @@ class Bench:
     schedules: tuple[tuple[Planned, ...], ...]
     slo: Slo
     target_frac: float
+    queue: str = "fcfs"
+    router: str = "least_loaded"
 
     @cached_property
     def load(self) -> Load:
@@ -109,7 +111,7 @@ class Bench:
         watch = RangeWatch(self.profile)
         done = [
             simulate(stretched(schedule, self.load.rate_rps / rate_rps), watch, self.rules, replicas=replicas,
-                     overheads=Overheads.of(self.profile), keep_journal=False)
+                     queue=self.queue, router=self.router, overheads=Overheads.of(self.profile), keep_journal=False)
             for schedule in self.schedules[: 2 if hopeless else None]
         ]
         logs = [item.log for item in done]
@@ -137,8 +139,16 @@ class Bench:
 
     def alone(self) -> float:
         """Share of the first seed's requests that meet the SLO when each has the engine to itself."""
+        return _attainment(self._alone, self.slo)
+
+    def alone_binding(self) -> Part | None:
+        """The limit that fewest of them keep."""
+        return min(self._parts([self._alone]), key=lambda part: part.held_frac, default=None)
+
+    @cached_property
+    def _alone(self) -> RunLog:
         apart = [replace(item, intended_ns=i * APART_NS) for i, item in enumerate(self.schedules[0])]
-        return _attainment(simulate(apart, self.profile, self.rules, keep_journal=False).log, self.slo)
+        return simulate(apart, self.profile, self.rules, keep_journal=False).log
 
     @cached_property
     def servable_frac(self) -> float:
