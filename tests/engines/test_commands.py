@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from workbench.cli.engines import group as engines_group
 from workbench.errors import UsageError
 from workbench.flows import doctor, noise
 from workbench.flows.engines import show_engine
+from workbench.quality.sandbox import Found
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,26 +88,18 @@ def test_a_missing_base_package_fails_and_exits_1(monkeypatch: pytest.MonkeyPatc
     assert [item["remedy"] for item in told["findings"] if item["verdict"] == "failed"] == ["pip install simpy"]
 
 
-@pytest.mark.parametrize(("code", "verdict"), [(0, "ok"), (1, "warning")])
-def test_a_sandbox_must_not_only_be_there(
-    code: int, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "bwrap"
-    program.write_text(f"#!/bin/sh\nexit {code}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert doctor._sandbox().verdict == verdict
+HOLDS, WITHOUT = Found("own uid", "", "3.12.1"), Found("bubblewrap", "bubblewrap is not installed")
 
 
-def test_a_sandbox_that_hangs_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "bwrap").write_text("#!/bin/sh\n")
-    (tmp_path / "bwrap").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    def hangs(*_: Any, **__: Any) -> Any:
-        raise subprocess.TimeoutExpired("bwrap", 10)
-
-    assert doctor._sandbox(hangs).verdict == "warning"
+@pytest.mark.parametrize(("found", "verdict", "told"), [
+    ([Found("bubblewrap", "", "3.12.1"), HOLDS], "ok", "bubblewrap, Python 3.12.1"),
+    ([WITHOUT, HOLDS], "warning", "own uid, Python 3.12.1 (bubblewrap: bubblewrap is not installed)"),
+    ([WITHOUT], "warning", "none, so generated code is not run (bubblewrap: bubblewrap is not installed)"),
+])
+def test_doctor_tells_which_sandbox_holds_and_the_remedy(found: list[Found], verdict: str, told: str) -> None:
+    (finding,) = doctor._sandbox(lambda: found)
+    assert (finding.verdict, finding.found) == (verdict, told)
+    assert ("apt-get install bubblewrap" in finding.remedy) == (verdict != "ok")
 
 
 def test_noise_is_the_spread_of_equal_work(monkeypatch: pytest.MonkeyPatch) -> None:

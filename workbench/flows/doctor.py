@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Literal
@@ -13,6 +13,8 @@ from typing import Any, Literal
 from workbench import __version__, paths
 from workbench.flows.engines import list_engines
 from workbench.flows.noise import measure
+from workbench.quality.sandbox import Found
+from workbench.quality.sandbox import examine as examine_sandboxes
 from workbench.runlog.provenance import Machine
 
 Verdict = Literal["ok", "missing", "warning", "failed"]  # missing: optional and not here; failed: nothing works without
@@ -125,21 +127,20 @@ def _tools() -> Iterator[Finding]:
     for name, use in {"git": "provenance names the commit", "redis-server": "limits shared between gateways"}.items():
         verdict, remedy = _judge(shutil.which(name) is not None, "missing", f"apt-get install {name} ({use})")
         yield Finding("tools", name, verdict, "found" if verdict == "ok" else "not found", remedy)
-    yield _sandbox()
+    yield from _sandbox()
 
 
-def _sandbox(run: Callable[..., Any] = subprocess.run) -> Finding:
-    """Whether code of strangers could be run here: bubblewrap must not only be there but work."""
-    if shutil.which("bwrap") is None:
-        return Finding("tools", "bwrap", "missing", "not found", "apt-get install bubblewrap (runs generated code)")
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "true"]
-    try:
-        works = run(words, capture_output=True, timeout=10, check=False).returncode == 0
-    except (OSError, subprocess.SubprocessError):
-        works = False
-    remedy = "allow user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04 denies them)"
-    verdict, remedy = _judge(works, "warning", remedy)
-    return Finding("tools", "bwrap", verdict, "works" if works else "found, but it is not allowed to work", remedy)
+def _sandbox(looks: Callable[[], Sequence[Found]] = examine_sandboxes) -> Iterator[Finding]:
+    """Whether generated code can be run here, and how: a program inside each has tried to get out."""
+    found = looks()
+    used = next((item for item in found if not item.lack), None)
+    told = "; ".join(f"{item.backend}: {item.lack}" for item in found if item.lack)
+    if used is None:
+        yield Finding("tools", "sandbox", "warning", f"none, so generated code is not run ({told})", found[0].remedy)
+        return
+    verdict, remedy = _judge(used is found[0], "warning", f"{found[0].remedy}: it holds in more ways")
+    name = f"{used.backend}, Python {used.python}"
+    yield Finding("tools", "sandbox", verdict, name if verdict == "ok" else f"{name} ({told})", remedy)
 
 
 def _data() -> Iterator[Finding]:
