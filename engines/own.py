@@ -57,12 +57,7 @@ class Installed:
 
 
 def root() -> Path:
-    """engines/envs in a checkout; below the cache folder of a wheel's user."""
-    top = paths.root()
-    named = os.environ.get("WORKBENCH_ENGINES", "")
-    if named:
-        return Path(named)
-    return top / "engines" / "envs" if top is not None else paths.cache() / "engines" / "envs"
+    return paths.environments()
 
 
 def folder(name: str) -> Path:

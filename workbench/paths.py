@@ -48,6 +48,14 @@ def cache() -> Path:
     return folder
 
 
+def environments() -> Path:
+    """Engines' and quantisers' own environments: engines/envs in a checkout, below a wheel's user's cache folder."""
+    named, top = os.environ.get("WORKBENCH_ENGINES", ""), root()
+    if named:
+        return Path(named)
+    return top / "engines" / "envs" if top is not None else cache() / "engines" / "envs"
+
+
 def runs() -> Path:
     """Default output folder for run logs and profiles: `runs/` in the working folder."""
     return Path.cwd() / "runs"

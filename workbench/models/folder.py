@@ -9,7 +9,7 @@ from typing import Any
 from workbench.errors import Failure, UsageError
 from workbench.files import read_json
 from workbench.models import arch as architecture
-from workbench.models import layout
+from workbench.models import layout, provenance
 from workbench.models.arch import Architecture
 from workbench.models.grow import GrownTensors, UngrownTensors, adds_nothing
 from workbench.models.tensors import INDEX, SINGLE, SafetensorsFolder, Tensors
@@ -54,6 +54,7 @@ class ModelFolder:
 
 def open_folder(path: Path, name: str | None = None) -> ModelFolder:
     """Checks that everything is there and that the weights are those the config tells of."""
+    provenance.check(path)
     for needed in NEEDED:
         if not (path / needed).is_file():
             raise UsageError(f"{path}: has no {needed}; a model folder holds {', '.join(NEEDED)} and {SINGLE}")

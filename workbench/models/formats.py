@@ -19,17 +19,22 @@ FORMATS: dict[str, LlamaFileType] = {
     "Q4_1": LlamaFileType.MOSTLY_Q4_1, "Q4_0": LlamaFileType.MOSTLY_Q4_0, "TQ1_0": LlamaFileType.MOSTLY_TQ1_0,
     "TQ2_0": LlamaFileType.MOSTLY_TQ2_0,
 }
+K_QUANTS = {  # mixtures that only llama.cpp's own quantiser makes (quantise/kquants.py)
+    "Q6_K": LlamaFileType.MOSTLY_Q6_K, "Q5_K_M": LlamaFileType.MOSTLY_Q5_K_M, "Q4_K_M": LlamaFileType.MOSTLY_Q4_K_M,
+    "Q3_K_M": LlamaFileType.MOSTLY_Q3_K_M, "Q2_K": LlamaFileType.MOSTLY_Q2_K,
+}
 VECTOR = "F32"  # norms are never quantised
 
 
 def checked(quant: str) -> str:
     """The format's own spelling, or one line with what there is."""
     wanted = quant.upper()
-    if wanted in FORMATS:
+    known = (*FORMATS, *K_QUANTS)
+    if wanted in known:
         return wanted
-    close = difflib.get_close_matches(wanted, FORMATS, n=1)
-    hint = f"did you mean {close[0]!r}? " if close and "_K" not in wanted else ""
-    raise UsageError(f"quant: {quant!r} cannot be made here; {hint}there are {', '.join(FORMATS)}")
+    close = difflib.get_close_matches(wanted, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"quant: {quant!r} cannot be made here; {hint}there are {', '.join(known)}")
 
 
 def format_of(shape: tuple[int, ...], quant: str, name: str) -> str:
@@ -60,6 +65,19 @@ def pack(values: Floats, quant: str) -> NDArray[Any]:
 def unpack(packed: NDArray[Any], quant: str) -> Floats:
     values: Floats = dequantize(packed, GGMLQuantizationType[quant]).astype(np.float32)
     return values
+
+
+def from_bytes(raw: NDArray[np.uint8], kind: str, shape: tuple[int, ...]) -> Floats:
+    """A tensor as it lies in a file, in any of GGUF's formats that the `gguf` package reads, K-quants among them."""
+    plain = {"F32": "<f4", "F16": "<f2"}.get(kind)
+    if plain is not None:
+        return raw.view(plain).astype(np.float32).reshape(shape)
+    try:
+        block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+        rows = raw.reshape(*shape[:-1], shape[-1] // block * block_bytes)
+        return unpack(rows, kind).reshape(shape)
+    except NotImplementedError as error:
+        raise UsageError(f"{kind}: its values cannot be read here") from error
 
 
 def round_trip(values: Floats, quant: str) -> Floats:

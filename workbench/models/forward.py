@@ -47,11 +47,15 @@ def _silu(x: Floats) -> Floats:
 
 
 class Llama:
-    """All weights in memory as float32; `through` may change each one (a format's round trip)."""
+    """All weights in memory as float32; `through` may change each one (a format's round trip).
+
+    `watch` is told the name of each layer's matrix and what is multiplied with it: for an importance matrix.
+    """
 
     def __init__(self, arch: Architecture, tensors: Tensors,
-                 through: Callable[[Floats], Floats] = lambda values: values) -> None:
-        self.arch = arch
+                 through: Callable[[Floats], Floats] = lambda values: values,
+                 watch: Callable[[str, Floats], None] | None = None) -> None:
+        self.arch, self._watch = arch, watch
         self._weights = {name: through(tensors.array(name)) for name in layout.shapes(arch)}
 
     def logits(self, ids: Ids, cache: list[tuple[Floats, Floats]] | None = None) -> Floats:
@@ -61,19 +65,24 @@ class Llama:
         for layer in range(self.arch.layers):
             x = x + self._attention(layer, rms_norm(x, self._part(layer, layout.NORM_1), eps), cache)
             normed = rms_norm(x, self._part(layer, layout.NORM_2), eps)
-            gated = _silu(linear(normed, self._part(layer, layout.GATE)))
-            x = x + linear(gated * linear(normed, self._part(layer, layout.UP)), self._part(layer, layout.DOWN))
+            gated = _silu(self._linear(normed, layer, layout.GATE))
+            x = x + self._linear(gated * self._linear(normed, layer, layout.UP), layer, layout.DOWN)
         head = weights[layout.EMBED if self.arch.tied else layout.HEAD]
         return linear(rms_norm(x, weights[layout.NORM], eps), head)
 
     def _part(self, layer: int, part: str) -> Floats:
         return self._weights[layout.in_layer(layer, part)]
 
+    def _linear(self, x: Floats, layer: int, part: str) -> Floats:
+        if self._watch is not None:
+            self._watch(layout.in_layer(layer, part), x)
+        return linear(x, self._part(layer, part))
+
     def _attention(self, layer: int, x: Floats, cache: list[tuple[Floats, Floats]] | None) -> Floats:
         arch, (batch, new_tok, _) = self.arch, x.shape
 
         def heads(part: str, count: int) -> Floats:
-            flat = linear(x, self._part(layer, part)).reshape(batch, new_tok, count, arch.head_dim)
+            flat = self._linear(x, layer, part).reshape(batch, new_tok, count, arch.head_dim)
             return flat.swapaxes(1, 2)
 
         past = cache[layer] if cache is not None and len(cache) > layer else None
@@ -90,7 +99,7 @@ class Llama:
         scores = queries @ np.repeat(keys, share, axis=1).swapaxes(2, 3) / np.float32(arch.head_dim ** 0.5)
         future = np.arange(past_tok + new_tok)[None, :] > positions[:, None]
         mixed = softmax(np.where(future, np.float32(-np.inf), scores)) @ np.repeat(values, share, axis=1)
-        return linear(mixed.swapaxes(1, 2).reshape(batch, new_tok, -1), self._part(layer, layout.O))
+        return self._linear(mixed.swapaxes(1, 2).reshape(batch, new_tok, -1), layer, layout.O)
 
     def greedy(self, prompts: Sequence[Sequence[int]], stop: Iterable[int], most_tok: int) -> list[list[int]]:
         """The likeliest continuation of each prompt, without the stop token; equal lengths run together."""

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import Failure, UsageError
-from workbench.models.convert import Converted, convert
+from workbench.models.convert import Converted
 from workbench.models.folder import ModelFolder, grown, open_folder
 from workbench.models.formats import checked
 from workbench.models.forward import Llama
 from workbench.models.gguf_header import read_gguf_header
 from workbench.models.grow import plan
+from workbench.models.quantise import gguf_file
 from workbench.models.shipped import SHIPPED, quant_of, resolve, shipped_folder
 from workbench.models.tensors import SINGLE
 from workbench.models.untrained import NAME, SHAPE
@@ -92,7 +93,7 @@ def convert_to_file(source: str, quant: str, out: Path) -> Converted:
     if out.suffix != ".gguf":
         raise UsageError(f"{out.name}: give a name that ends in .gguf")
     _refuse_existing(out)
-    return convert(resolve(source), checked(quant), out)
+    return gguf_file.make(resolve(source), checked(quant), out)
 
 
 def _refuse_existing(out: Path) -> None:

