@@ -57,9 +57,17 @@ def pack(values: Floats, quant: str) -> NDArray[Any]:
     if quant == "F32":
         return values
     if quant == "F16":
-        return values.astype(np.float16)
+        return half(values)
     packed: NDArray[Any] = quantize(values, GGMLQuantizationType[quant])
     return packed
+
+
+def half(values: Floats) -> NDArray[np.float16]:
+    """In F16; a weight beyond its range would become infinite and is refused."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest >= 65520.0:  # from here on F16 rounds to infinity
+        raise UsageError(f"a weight of {largest:.3g} is beyond F16's range; use BF16 or F32")
+    return values.astype(np.float16)
 
 
 def unpack(packed: NDArray[Any], quant: str) -> Floats:

@@ -17,7 +17,8 @@ _LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_PRE_BY_PATTERN = {QWEN2_PATTERN: "qwen2", _LLAMA3_PATTERN: "llama-bpe"}
+PATTERNS = {"qwen2": QWEN2_PATTERN, "llama-bpe": _LLAMA3_PATTERN}
+_PRE_BY_PATTERN = {pattern: name for name, pattern in PATTERNS.items()}
 END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end|>")
 
 

@@ -98,6 +98,6 @@ def check(model: Path) -> Provenance | None:
     for name in sorted(set(found) | set(told.files)):
         if found.get(name) != told.files.get(name):
             what = "is missing" if name not in found else "is new" if name not in told.files else "has changed"
-            raise Failure(f"{model.name}: {name[:80]} {what} since it was quantised (provenance of {told.made_at_utc}); "
+            raise Failure(f"{model.name}: {name[:80]} {what} since it was made ({told.made_at_utc}); "
                           "quantise or fetch it again, or remove the provenance if you changed it yourself")
     return told

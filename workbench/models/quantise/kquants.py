@@ -45,22 +45,8 @@ def make(folder: ModelFolder, quant: str, out: Path, tool: Tool, importance: Imp
             run_tool(tool, exact, quant, temporary, importance)
             header = read_gguf_header(temporary)
             identity = _identity(folder, header, importance)
-            _name(temporary, identity)
+            put_id(temporary, identity)
     return Converted(out, quant, identity, header.params, out.stat().st_size)
-
-
-def requantise(source: Path, quant: str, out: Path, tool: Tool, importance: Importance | None = None) -> Converted:
-    """Write `out` from another GGUF file of F32, F16 or BF16; its id is then that of its tensors as they lie there."""
-    kinds = {tensor.kind.name for tensor in read_gguf_header(source).tensors.values()}
-    if kinds - {"F32", "F16", "BF16"}:
-        raise UsageError(f"{source.name}: holds {', '.join(sorted(kinds - {'F32'}))}: what is quantised already loses "
-                         "twice; quantise the original")
-    with atomic(out) as temporary:
-        run_tool(tool, source, quant, temporary, importance)
-        header = read_gguf_header(temporary)
-        if WEIGHTS_KEY in header.metadata:
-            _name(temporary, "-" * 64)  # no id: that of the source would be wrong
-    return Converted(out, quant, "", header.params, out.stat().st_size)
 
 
 def run_tool(tool: Tool, source: Path, quant: str, out: Path, importance: Importance | None) -> None:
@@ -127,8 +113,8 @@ def importance_id(importance: Importance) -> str:
     return total.hexdigest()
 
 
-def _name(path: Path, identity: str) -> None:
-    """The file still carries the id of what it was made from, of the same length: put its own in its place."""
+def put_id(path: Path, identity: str) -> None:
+    """A tool copies the id of what the file was made from: put its own, of the same length, in its place."""
     key = WEIGHTS_KEY.encode()
     with path.open("r+b") as handle:
         head = handle.read(1 << 20)

@@ -1,6 +1,7 @@
 """Perplexity of an export as onnxruntime-genai loads it: a token at a time, for only the last logits are returned."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 from workbench.models.quantise.children import common
@@ -19,7 +20,7 @@ def main(order: Path) -> int:
         given = og.GeneratorParams(model)
         given.set_search_options(max_length=len(row) + 1, do_sample=False)
         generator = og.Generator(model, given)
-        for token, following in zip(row[:-1], row[1:], strict=True):
+        for token, following in pairwise(row):
             generator.append_tokens(np.array([token], dtype=np.int32))
             logits = np.asarray(generator.get_logits(), dtype=np.float64).reshape(-1)
             top = logits.max()
