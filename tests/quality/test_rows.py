@@ -52,12 +52,13 @@ def test_a_kill_at_any_byte_costs_at_most_the_last_line(tmp_path_factory: pytest
     whole = path.read_bytes()
     kept = whole[: len(whole) - min(cut, len(whole) - whole.index(b"\n") - 1)]
     path.write_bytes(kept)
-    again = store.Growing(folder, replace(WHERE, quant="later"), {})
-    assert tuple(again.rows.values()) == ROWS[: kept.count(b"\n") - 1]
-    assert again.provenance == WHERE
+    found = store.read(folder)
+    assert found.partial
+    assert found.rows == ROWS[: kept.count(b"\n") - 1]
+    again = store.Growing(folder, found.provenance, {}, found.rows)
     for row in ROWS[len(again.rows):]:
         again.add(row)
-    assert again.finish(ROWS, WHERE).rows == store.read(folder).rows == ROWS
+    assert again.finish().rows == store.read(folder).rows == ROWS
     assert not path.exists()
 
 

@@ -53,11 +53,15 @@ def note(message: str) -> None:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line when a step begins and at every tenth of a long one."""
+    """A bar on a terminal; elsewhere a line when a step begins and at every tenth of a long one; both with time left.
+
+    What the first update says is done was done before: it tells nothing of the speed.
+    """
 
     def __init__(self, total: int, label: str) -> None:
         self.total, self.label, self.done = max(total, 1), label, 0
         self._started, self._tenth = time.monotonic(), 0
+        self._before: int | None = None
         self._bar: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -65,20 +69,30 @@ class Progress:
             from rich.progress import Progress as Bar
 
             self._bar = Bar("{task.description}", BarColumn(), "{task.completed}/{task.total}", TimeElapsedColumn(),
-                            console=Console(stderr=True), transient=False)
+                            "{task.fields[left]}", console=Console(stderr=True), transient=False)
             self._bar.start()
-            self._task = self._bar.add_task(escape(label), total=self.total)
+            self._task = self._bar.add_task(escape(label), total=self.total, left="")
         else:
             note(f"{label} ...")
 
     def update(self, done: int) -> None:
         """Say how much is done, out of the total."""
         self.done = done
+        self._before = done if self._before is None else self._before
         if self._bar is not None:
-            self._bar.update(self._task, completed=done)
+            self._bar.update(self._task, completed=done, total=self.total, left=self.left)
         elif done * 10 // self.total > self._tenth and time.monotonic() - self._started > 10:
             self._tenth = done * 10 // self.total
-            note(f"{self.label}: {done}/{self.total}")
+            note(f"{self.label}: {done}/{self.total}{self.left}")
+
+    @property
+    def left(self) -> str:
+        """", 40 s left" at the speed so far; nothing while that is not known."""
+        made = self.done - (self._before or 0)
+        if made <= 0:
+            return ""
+        seconds = (time.monotonic() - self._started) / made * (self.total - self.done)
+        return f", {seconds:.0f} s left" if seconds < 120 else f", {seconds / 60:.0f} min left"
 
     def close(self) -> None:
         if self._bar is not None:

@@ -52,14 +52,12 @@ class QualityLog:
 class Growing:
     """The part file of one log: what it holds already, and what is added to it."""
 
-    def __init__(self, folder: Path, provenance: Provenance, tasks: dict[str, Any]) -> None:
-        self.path = folder / PART
-        folder.mkdir(parents=True, exist_ok=True)
-        self.rows: dict[Key, Row] = {}
-        if self.path.exists():
-            found = _read_part(self.path)
-            self.rows, provenance = found.by_key, found.provenance
-        self.provenance, self.tasks = provenance, tasks
+    def __init__(
+        self, folder: Path, provenance: Provenance, tasks: dict[str, Any], rows: Sequence[Row] = ()
+    ) -> None:
+        """`rows` are those to keep of what the folder held (`read`)."""
+        self.path, self.provenance, self.tasks = folder / PART, provenance, tasks
+        self.rows = {row.key: row for row in rows}
         head = {"kind": KIND, "schema": SCHEMA, "provenance": provenance.as_dict(), "tasks": tasks}
         lines = [head, *(row.as_dict() for row in self.rows.values())]
         with atomic(self.path, durable=True) as temporary:  # without the line that a kill cut short
@@ -80,10 +78,10 @@ class Growing:
             os.fsync(self._handle.fileno())
             self._handle.close()
 
-    def finish(self, rows: Sequence[Row], provenance: Provenance) -> QualityLog:
-        """The whole log as Parquet; the part file goes."""
+    def finish(self, rows: Sequence[Row] | None = None) -> QualityLog:
+        """The whole log as Parquet; the part file goes. `rows` replace those that were added, judged meanwhile."""
         self.close()
-        log = QualityLog(provenance, tuple(rows), tasks=self.tasks)
+        log = QualityLog(self.provenance, tuple(self.rows.values() if rows is None else rows), tasks=self.tasks)
         write(log, self.path.with_name(ROWS))
         self.path.unlink(missing_ok=True)
         return log
@@ -106,7 +104,7 @@ def read(path: Path) -> QualityLog:
     import pyarrow.parquet as pq
 
     if path.is_dir():
-        path = path / (ROWS if (path / ROWS).exists() else PART)
+        path = path / (PART if (path / PART).exists() else ROWS)  # a part file holds what it goes on from
     if not path.exists():
         raise Failure(f"{path}: no such quality log; `workbench quality run SUITE.toml` makes one")
     if path.name.endswith(".jsonl"):
