@@ -116,7 +116,7 @@ class Bench:
         ]
         logs = [item.log for item in done]
         busy_frac = float(np.mean([item.facts["busy_frac"] for item in done]))
-        each = [_attainment(log, self.slo) for log in logs]
+        each = [attainment(log, self.slo) for log in logs]
         inside = [run_values(log, {})["concurrency_mean"] or 0.0 for log in logs]
         p95 = {name: _mean([describe(values(log, name))["p95"] for log in logs]) for name in LATENCIES}
         beyond = watch.report() if self.profile.ranges.regions else {"stated": False}
@@ -132,21 +132,22 @@ class Bench:
             if limit_s is None:
                 continue
             every = np.concatenate([values(log, name) for log in logs])
-            held = float(np.mean([_attainment(log, Slo(**{name: limit_s})) for log in logs]))
+            held = float(np.mean([attainment(log, Slo(**{name: limit_s})) for log in logs]))
             at = float(np.quantile(every, self.target_frac)) if len(every) else None
             found.append(Part(name, limit_s, held, at))
         return tuple(found)
 
     def alone(self) -> float:
         """Share of the first seed's requests that meet the SLO when each has the engine to itself."""
-        return _attainment(self._alone, self.slo)
+        return attainment(self.alone_log, self.slo)
 
     def alone_binding(self) -> Part | None:
         """The limit that fewest of them keep."""
-        return min(self._parts([self._alone]), key=lambda part: part.held_frac, default=None)
+        return min(self._parts([self.alone_log]), key=lambda part: part.held_frac, default=None)
 
     @cached_property
-    def _alone(self) -> RunLog:
+    def alone_log(self) -> RunLog:
+        """The first seed's requests, hours apart."""
         apart = [replace(item, intended_ns=i * APART_NS) for i, item in enumerate(self.schedules[0])]
         return simulate(apart, self.profile, self.rules, keep_journal=False).log
 
@@ -181,7 +182,8 @@ def stretched(schedule: Sequence[Planned], factor: float) -> Sequence[Planned]:
     return [replace(item, intended_ns=round((item.intended_ns or 0) * factor)) for item in schedule]
 
 
-def _attainment(log: RunLog, slo: Slo) -> float:
+def attainment(log: RunLog, slo: Slo) -> float:
+    """Share of the counted requests that meet every part."""
     found = run_values(log, {"*": slo})["slo_attainment_frac"]
     assert found is not None  # a plan's workload counts at least one request
     return found
