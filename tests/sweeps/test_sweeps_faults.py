@@ -1,5 +1,6 @@
 """Whole sweeps on an engine that fails at random: exactly one valid row per point, and nothing runs afterwards."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -103,6 +104,19 @@ def test_a_rerun_measures_nothing_again_and_retries_failures_only_when_asked(ser
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("points/*/*")}
     retried = Sweep(spec, tmp_path, Budget.begin(*NO_LIMIT), start=faults.start, retry_failed=True).run()
     assert (retried["ran"], retried["ok"]) == (1, 2)
+    assert len(list((tmp_path / "superseded").iterdir())) == 1
+
+
+def test_a_disturbed_point_is_measured_again_only_when_asked(served: Service, tmp_path: Path) -> None:
+    spec, faults = spec_of(1, 2), Faults(served, [])
+    run_to_the_end(spec, tmp_path, faults)
+    for row in read_rows(tmp_path)[:1]:
+        path = tmp_path / "points" / row["id"] / "point.json"
+        path.write_text(json.dumps(row | {"guards": row["guards"] | {"others_frac": 0.5}}))
+    again = Sweep(spec, tmp_path, Budget.begin(*NO_LIMIT), start=faults.start).run()
+    assert (again["ran"], again["kept"]) == (0, 2)
+    retried = Sweep(spec, tmp_path, Budget.begin(*NO_LIMIT), start=faults.start, retry_disturbed=True).run()
+    assert (retried["ran"], retried["kept"]) == (1, 1)
     assert len(list((tmp_path / "superseded").iterdir())) == 1
 
 

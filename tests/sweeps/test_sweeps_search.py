@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.flows.sweeps.guards import guards, saturated
+from workbench.flows.sweeps.guards import disturbed, guards, others_frac, saturated
 from workbench.flows.sweeps.points import Point, Setting
 from workbench.flows.sweeps.ranking import best_and_rivals, next_repeats, pairs
 from workbench.flows.sweeps.search import HALVINGS, Found, next_point, verdict
@@ -123,6 +123,21 @@ def test_a_cache_hit_that_nobody_asked_for_and_preemptions_are_warned_of() -> No
     assert counted["prefix"]["hit_frac"] == 0.1
     unknown = guards(log_of([0.2] * 40), {}, {}, NO_GPU, shares_prefix=False)
     assert (unknown["prefix"]["hit_frac"], unknown["preemptions"]) == (None, None)
+
+
+def test_what_neither_engine_nor_client_used_is_others_work() -> None:
+    seen = {"cpu_busy_frac": 0.75, "engine_cpu_s": 9.0, "samples": 10, "window_s": 10.0}  # 3 cores busy, the engine 1
+    assert others_frac(seen, 0.5, 4) == pytest.approx((3 - 1 - 0.5) / 4)
+    assert others_frac(seen | {"cpu_busy_frac": 0.25}, 0.5, 4) == 0.0  # clocks differ: never below nothing
+    for unknown in ({"cpu_busy_frac": None}, {"engine_cpu_s": None}, {"samples": 1}, {"window_s": 0.0}):
+        assert others_frac(seen | unknown, 0.5, 4) is None
+    log = log_of([0.2] * 40)
+    idle = NO_GPU | seen | {"engine_cpu_s": 0.0}
+    found = guards(log, {}, {}, idle, shares_prefix=False)
+    assert found["warnings"] == ["other programs kept 75% of the machine's cores busy"]
+    assert disturbed({"guards": found})
+    assert not disturbed({"guards": guards(log, {}, {}, idle | {"cpu_busy_frac": 0.2}, shares_prefix=False)})
+    assert not disturbed({"guards": {}})
 
 
 def test_few_values_have_no_trend_and_noise_has_one_rarely() -> None:

@@ -19,7 +19,7 @@ def group() -> None:
     """
 
 
-for _command in (sweep_more.show, sweep_more.report, sweep_more.skypilot):
+for _command in (sweep_more.show, sweep_more.report, sweep_more.export, sweep_more.skypilot):
     group.add_command(_command)
 
 
@@ -32,6 +32,7 @@ for _command in (sweep_more.show, sweep_more.report, sweep_more.skypilot):
 @click.option("--max-usd", type=float, help="Stop before a point that would cost more than this in this session.")
 @click.option("--max-minutes", type=float, help="Stop before a point that would not end within so many minutes.")
 @click.option("--retry-failed", is_flag=True, help="Measure failed points again.")
+@click.option("--retry-disturbed", is_flag=True, help="Measure points again beside which other programs ran.")
 @click.option("--engine", "own", multiple=True, metavar="FILE.py:NAME", help="An engine from a file of your own, for "
               "the engine of the same name in FILE. The file is run.")
 @click.option("--ray", metavar="ADDRESS", help="Measure points on the machines of a Ray cluster, a task each with its "
@@ -39,7 +40,8 @@ for _command in (sweep_more.show, sweep_more.report, sweep_more.skypilot):
 @json_option
 def run(
     file: Path, out: Path | None, dry_run: bool, usd_per_hour: float | None, max_usd: float | None,
-    max_minutes: float | None, retry_failed: bool, own: tuple[str, ...], ray: str | None, as_json: bool,
+    max_minutes: float | None, retry_failed: bool, retry_disturbed: bool, own: tuple[str, ...], ray: str | None,
+    as_json: bool,
 ) -> None:
     """Measure every point of FILE that is not measured yet, and keep each as it is finished.
 
@@ -67,7 +69,7 @@ def run(
     sweep = Sweep(
         spec, out or paths.runs() / f"sweep-{spec.name}", Budget.begin(price, max_usd, max_minutes),
         Shelf({record.name: record for record in records}), base=file.resolve().parent, config_text=text,
-        retry_failed=retry_failed, note=note,
+        retry_failed=retry_failed, retry_disturbed=retry_disturbed, note=note,
     )
     if dry_run:
         plan = dry(sweep)

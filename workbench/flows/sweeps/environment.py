@@ -10,9 +10,11 @@ from engines import own
 from engines.record import Engine
 from workbench import __version__
 from workbench.bench.telemetry_gpu import describe_gpus
+from workbench.files import read_json
 from workbench.flows.sweeps.spec import Price
 from workbench.runlog.provenance import Machine, collect
 
+ENVIRONMENTS = "environments"  # folder of a sweep
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -25,6 +27,17 @@ def machine_facts(price: Price) -> dict[str, Any]:
         "cuda": gpus["cuda"], "provider": price.provider or None, "region": price.region or None,
         "price_usd_per_hour": price.usd_per_hour, "price_origin": "given" if price.usd_per_hour is not None else None,
     }
+
+
+def machines(folder: Path) -> dict[str, str]:
+    """What a sweep in `folder` ran on, in words, by the name of the environment's file."""
+    found = {}
+    for path in sorted((folder / ENVIRONMENTS).glob("*.json")):
+        facts = read_json(path)
+        where = gpu_words(facts) if facts.get("gpus") else ""
+        found[path.name] = ", ".join(part for part in (
+            where, facts["cpu"], f"{facts['cores']} cores", f"{facts['ram_gib']:.0f} GiB", facts["os"]) if part)
+    return found
 
 
 def gpu_words(facts: dict[str, Any]) -> str:

@@ -1,5 +1,7 @@
-"""What may make a point's figures mean something else: cache hits, preemptions, drift, a hampered GPU, the client."""
+"""What may make a point's figures mean something else: cache hits, preemptions, drift, a hampered GPU, the client,
+other work on the machine."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ from workbench.stats.warmup import mser5
 UNASKED_HIT_FRAC = 0.01  # of prompt tokens: more was in the cache than a salted workload explains
 SATURATED_DRAIN_FRAC = 0.2  # answers go on for so much of the sending time after the last request was due ...
 SATURATED_DRAIN_ANSWERS = 3.0  # ... and for so many times what an early answer took
+OTHERS_FRAC = 0.25  # of all cores, busy with neither engine nor client; quiet, 2 cores: under 0.13 (kernel, telemetry)
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +30,7 @@ def guards(
     hits, steady = _prefix(log, before, after), _steady(counted)
     preempted = _delta(before, after, "preemptions")
     on_gpu = gpu_warnings(telemetry) if telemetry["gpus"] else None
+    others = others_frac(telemetry, float(log.provenance.client.get("cpu_frac") or 0.0), os.cpu_count() or 1)
     bad = sum(n for name, n in counted.outcomes().items() if name != "ok")
     warnings = list(on_gpu or ())
     if hits["hit_frac"] is not None and hits["hit_frac"] > UNASKED_HIT_FRAC and not shares_prefix:
@@ -35,14 +39,32 @@ def guards(
         warnings.append(f"{preempted:.0f} preemptions: the KV cache was full")
     if steady["steady"] is False:
         warnings.append(f"not steady: {steady['why']}")
+    if others is not None and others > OTHERS_FRAC:
+        warnings.append(f"other programs kept {others:.0%} of the machine's cores busy")
     if bad:
         warnings.append(f"{bad} of {len(counted)} requests did not end ok")
     if log.provenance.client.get("client_limited"):
         warnings += [f"client_limited: {reason}" for reason in log.provenance.client.get("reasons", ["unknown"])]
     return {
         "prefix": hits | {"shared_on_purpose": shares_prefix}, "preemptions": preempted, "steady": steady,
-        "gpu": on_gpu, "saturated": saturated(log), "not_ok": bad, "warnings": warnings,
+        "gpu": on_gpu, "others_frac": others, "saturated": saturated(log), "not_ok": bad, "warnings": warnings,
     }
+
+
+def others_frac(telemetry: Mapping[str, Any], client_cores: float, cores: int) -> float | None:
+    """Share of all cores that was busy with neither the engine nor the load generator; None where one is not known."""
+    busy, used_s = telemetry.get("cpu_busy_frac"), telemetry.get("engine_cpu_s")
+    samples, window_s = telemetry.get("samples") or 0, telemetry.get("window_s") or 0.0
+    if busy is None or used_s is None or samples < 2 or window_s <= 0:
+        return None
+    engine_cores = used_s * samples / (samples - 1) / window_s  # n samples have n - 1 gaps
+    return max(0.0, float(busy) - (engine_cores + client_cores) / cores)
+
+
+def disturbed(row: Mapping[str, Any]) -> bool:
+    """Whether other work ran beside a point, so that it may be measured again."""
+    others = (row.get("guards") or {}).get("others_frac")
+    return others is not None and others > OTHERS_FRAC
 
 
 def _delta(before: Mapping[str, float], after: Mapping[str, float], name: str) -> float | None:

@@ -18,9 +18,10 @@ from workbench.files import write_json, write_text
 from workbench.flows.executor import Refused, guarded
 from workbench.flows.executor_ray import connected
 from workbench.flows.sweeps.budget import Budget
+from workbench.flows.sweeps.environment import ENVIRONMENTS
 from workbench.flows.sweeps.fingerprint import differing
 from workbench.flows.sweeps.points import Point, points
-from workbench.flows.sweeps.run import ENVIRONMENTS, FILE, LOGS, RESULT, Sweep
+from workbench.flows.sweeps.run import FILE, LOGS, RESULT, Sweep
 from workbench.flows.sweeps.session import Session, session
 from workbench.flows.sweeps.spec import SweepSpec
 from workbench.flows.sweeps.store import POINT, Row, Store, opened

@@ -10,10 +10,17 @@ from workbench.errors import UsageError
 from workbench.files import write_json, write_text
 from workbench.flows.sweeps import ranking, search
 from workbench.flows.sweeps.budget import Budget
-from workbench.flows.sweeps.environment import client_version, engine_packages, gpu_words, machine_facts
+from workbench.flows.sweeps.environment import (
+    ENVIRONMENTS,
+    client_version,
+    engine_packages,
+    gpu_words,
+    machine_facts,
+)
 from workbench.flows.sweeps.estimate import Estimate, estimate
 from workbench.flows.sweeps.failures import PointFailure
 from workbench.flows.sweeps.fingerprint import Fingerprint, Here, differing, fingerprint
+from workbench.flows.sweeps.guards import disturbed
 from workbench.flows.sweeps.hosts import Shelf, Starter
 from workbench.flows.sweeps.measure import measure
 from workbench.flows.sweeps.points import Point, Setting, cases, digest, points
@@ -25,7 +32,7 @@ from workbench.runlog.provenance import now_utc
 from workbench.runlog.schema import Planned
 from workbench.workload.draw import draw
 
-FILE, ENVIRONMENTS, LOGS, RESULT = "sweep.toml", "environments", "logs", "result.json"
+FILE, LOGS, RESULT = "sweep.toml", "logs", "result.json"
 SEARCH_SLACK_S = 30.0  # a searched rate that takes twice its sending time and this is beyond saturation
 Note = Callable[[str], None]
 
@@ -42,6 +49,7 @@ class Sweep:
     base: Path = field(default_factory=Path.cwd)
     config_text: str = ""
     retry_failed: bool = False
+    retry_disturbed: bool = False
     note: Note = lambda _text: None
     on_point: Callable[[int, int], None] = lambda _done, _total: None
     facts: dict[str, Any] = field(init=False)
@@ -77,7 +85,9 @@ class Sweep:
         if differs:
             self.note(f"{point.id}: measured again, it differs in {'; '.join(differs)}")
             return False
-        return row["status"] == "ok" or not self.retry_failed
+        if row["status"] != "ok":
+            return not self.retry_failed
+        return not (self.retry_disturbed and disturbed(row))
 
     # --- one point
 
