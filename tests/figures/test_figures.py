@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from workbench.figures import escape
 from workbench.figures.chart import Chart, Panel, Series, drawn
 from workbench.figures.interactive import plotly_json
-from workbench.figures.static import render
+from workbench.figures.static import _figure, render
 from workbench.figures.table import Table, number, percent
 
 HOSTILE = "<script>alert(1)</script> $x_{ [link=evil] \x1b[31m\x1b]0;t\x07 |"
@@ -35,6 +36,14 @@ def test_origin_is_in_the_legend_and_the_caption() -> None:
 @pytest.mark.slow
 def test_drawing_is_deterministic(draw: Callable[[], bytes]) -> None:
     assert draw() == draw()
+
+
+def test_a_legend_of_long_names_stays_inside_the_picture() -> None:
+    lines = tuple(Series(f"llama.cpp Q8_0 number {i}", (1, 2), (1.0, 2.0), "measured", colour=i) for i in range(5))
+    figure = _figure(Chart("c", "x", (Panel("y", lines), Panel("y", lines)), "What.", "n = 1", "Two panels"))
+    FigureCanvasAgg(figure).draw()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_hostile_names_stay_text() -> None:

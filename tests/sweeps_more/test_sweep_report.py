@@ -16,16 +16,20 @@ from workbench.figures.table import Table
 from workbench.flows.bench_spec import BenchSpec
 from workbench.flows.sweeps.points import Point, Setting
 from workbench.flows.sweeps.report import pareto, report
+from workbench.flows.sweeps.report_cells import cells, names
 from workbench.flows.sweeps.show import show_point, toml_text
+from workbench.flows.sweeps.store import read_rows
 from workbench.report.sheet import sheet
 
 HERE = Path(__file__).parent
 GIB = 2**30
 
 
-def write_point(folder: Path, setting: Setting, rate: float, repeat: int = 0, **more: Any) -> str:
+def write_point(
+    folder: Path, setting: Setting, rate: float, repeat: int = 0, in_flight: int | None = None, **more: Any
+) -> str:
     """A good point whose throughput is its rate and whose latency grows with it, unless `more` says otherwise."""
-    point = Point(setting, "chat", rate, None, repeat, repeat)
+    point = Point(setting, "chat", None if in_flight else rate, in_flight, repeat, repeat)
     fast = 1.0 if setting.engine == "vllm" else 2.0
     metrics = {"output_tok_per_s": 64 * rate / fast + repeat, "ttft_s": 0.01 * fast * rate,
                "tpot_s": 0.002 * fast * rate}
@@ -67,19 +71,50 @@ def test_the_page_shows_every_setting_and_every_failure(sweep: Path) -> None:
     charts = {item.name: item for item in found.shown if isinstance(item, Chart)}
     assert set(charts) == {"curves-chat", "pareto", "memory", "power"}
     curve = charts["curves-chat"].panels[0].series
-    assert {line.name for line in curve} == {VLLM.label, LLAMA.label}
-    line = next(line for line in curve if line.name == VLLM.label)
+    assert {line.name for line in curve} == {"vllm 1gpu", "llama.cpp Q4_0 1gpu"}  # what is common is not repeated
+    line = next(line for line in curve if line.name == "vllm 1gpu")
     assert line.x == (65.0, 129.0, 257.0)  # the mean over repeats, in order of load
     assert line.y == pytest.approx((10.0, 20.0, 40.0))
     matrix = next(item for item in found.shown if isinstance(item, Table))
-    best = dict(zip(matrix.columns, next(row for row in matrix.rows if row[0] == VLLM.label), strict=True))
+    best = dict(zip(matrix.columns, next(row for row in matrix.rows if row[0] == "vllm 1gpu"), strict=True))
     assert (best["at load"], best["memory (GiB)"]) == ("4/s", "40.0")
     assert best["most tok/s"].startswith("257 ± 2.48")  # t(0.975, 2) / sqrt(3) of a spread of 1
     tables = [item for item in found.shown if isinstance(item, Table)]
-    assert any("vllm m 1gpu kv_type=fp8 is faster" in row[-1] for table in tables for row in table.rows)
+    assert any("vllm 1gpu is faster" in row[-1] for table in tables for row in table.rows)
+    order = next(table for table in tables if "fastest first" in table.columns[-1])
+    assert order.rows[-1] == ("chat", "4", "vllm 1gpu 257 > llama.cpp Q4_0 1gpu 129")
+    assert ("vllm 1gpu", VLLM.label) in tables[-1].rows  # the last table has the settings in full
     assert any("Segmentation fault" in cell for table in tables for row in table.rows for cell in row)
     html = sheet(found.title, found.lines, found.shown, found.about)
     assert "<script>" not in html.split("<body>")[1].split("</main>")[0]
+
+
+def test_what_batching_gains_is_drawn_of_a_closed_loop(tmp_path: Path) -> None:
+    for in_flight in (1, 2, 8):
+        write_point(tmp_path, LLAMA, 10.0 * in_flight, in_flight=in_flight)
+    chart = next(item for item in report(tmp_path).shown if isinstance(item, Chart) and item.name == "batching-chat")
+    rate, gain = chart.panels
+    assert (rate.series[0].x, rate.series[0].y) == ((1.0, 2.0, 8.0), (320.0, 640.0, 2560.0))
+    assert gain.series[0].y == (1.0, 2.0, 8.0)
+
+
+def test_short_names_tell_settings_apart_and_leave_out_what_is_common(tmp_path: Path) -> None:
+    asked = [Setting("vllm-cpu", "m", "", 0, {"dtype": dtype, "max_seqs": 8, "x": x}) for dtype, x in (
+        ("bfloat16", 1), ("float32", 1), ("float32", 2))]
+    for setting in (*asked, Setting("llama.cpp", "m", "Q4_0", 0, {"slots": 8})):
+        write_point(tmp_path, setting, 1.0)
+    found = cells(read_rows(tmp_path))
+    assert set(names(found).values()) == {"vllm-cpu bf16 x=1", "vllm-cpu f32 x=1", "vllm-cpu f32 x=2", "llama.cpp Q4_0"}
+    write_point(tmp_path, Setting("llama.cpp", "n", "Q4_0", 0, {"slots": 8}), 1.0)
+    assert "llama.cpp n Q4_0" in names(cells(read_rows(tmp_path))).values()  # now the model tells them apart
+
+
+def test_warnings_of_a_kind_are_one_line(tmp_path: Path) -> None:
+    for repeat, late in enumerate(("0.0011 s late", "0.0306 s late")):
+        write_point(tmp_path, LLAMA, 1.0, repeat, guards={"warnings": [f"client_limited: the loop woke {late}"]})
+    write_point(tmp_path, LLAMA, 2.0)
+    table = next(item for item in report(tmp_path).shown if isinstance(item, Table) and "warning" in item.caption)
+    assert table.rows == (("llama.cpp Q4_0 1gpu", "chat", "2 of 3", "client_limited: the loop woke 0.0011 s late"),)
 
 
 def test_what_is_not_known_is_said_and_not_drawn(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`workbench sweep skypilot | show | report`: what surrounds a sweep."""
+"""`workbench sweep skypilot | show | report | export`: what surrounds a sweep."""
 
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,16 @@ def show(point: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("folder", type=PATH)
 @click.option("--out", type=PATH, default=None, help="Folder to write (default: FOLDER/report).")
+@click.option("--gallery", type=PATH, default=None, help="Also write it as static pages (Markdown, HTML, SVG; under "
+              "1 MB) into this folder, to be committed.")
 @json_option
-def report(folder: Path, out: Path | None, as_json: bool) -> None:
+def report(folder: Path, out: Path | None, gallery: Path | None, as_json: bool) -> None:
     """Render the sweep in FOLDER as one page: curves, cost against latency, memory, power, engines side by side.
 
     \b
     Example:
       workbench sweep report runs/sweep-cpu
+      workbench sweep report runs/sweep-cpu --gallery reports/gallery/cpu
     """
     from workbench import paths
     from workbench.figures.chart import Chart
@@ -84,7 +87,8 @@ def report(folder: Path, out: Path | None, as_json: bool) -> None:
     from workbench.figures.table import Table
     from workbench.files import atomic, write_json, write_text
     from workbench.flows.sweeps.report import report as rendered
-    from workbench.report.sheet import sheet
+    from workbench.report.gallery import place
+    from workbench.report.sheet import as_notebook, sheet
 
     found = rendered(folder)
     target = out or folder / "report"
@@ -95,8 +99,36 @@ def report(folder: Path, out: Path | None, as_json: bool) -> None:
             with atomic(target / f"{chart.name}.svg") as temporary:
                 temporary.write_bytes(render(chart, "svg"))
     note(f"wrote {paths.shown(target / 'report.html')}")
+    if gallery is not None:
+        kept = {"results.json": found.results, "provenance.json": found.about}
+        place(as_notebook(found.title, found.lines, found.shown), found.about, kept, found.title, gallery)
+        note(f"wrote {paths.shown(gallery)}")
     first = next(item for item in found.shown if isinstance(item, Table))
     emit({**found.data, "out": paths.shown(target)}, as_json, lambda: _table(first, found.lines))
+
+
+@click.command()
+@click.argument("folder", type=PATH)
+@click.option("--out", type=PATH, default=None, help="CSV file to write (default: FOLDER/figures.csv); an older one is "
+              "replaced.")
+@json_option
+def export(folder: Path, out: Path | None, as_json: bool) -> None:
+    """Write the figures of the sweep in FOLDER as CSV: a row a setting, workload and load, with its repeats' extremes.
+
+    \b
+    Example:
+      workbench sweep export runs/sweep-cpu --out cpu.csv
+    """
+    from workbench import paths
+    from workbench.files import write_text
+    from workbench.flows.sweeps.export import figures
+    from workbench.flows.sweeps.figures_row import to_csv
+
+    rows = figures(folder)
+    target = out or folder / "figures.csv"
+    write_text(target, to_csv(rows))
+    emit({"file": paths.shown(target), "rows": [row.model_dump() for row in rows]}, as_json,
+         lambda: plain(f"wrote {paths.shown(target)}: {len(rows)} rows"))
 
 
 def _table(drawn: Any, lines: tuple[str, ...]) -> Any:

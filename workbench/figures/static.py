@@ -10,10 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn, folded
+from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, MOST_MARKED, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import mathless
 
 PANEL_IN = (4.2, 3.4)
+LETTER_IN, HANDLE_IN = 0.085, 0.6  # of a legend's entry at this size: a letter's mean width, its mark and the gap
 LABEL_CHARS = 28  # a longer name would leave no room for the axes
 _MARKERS = {"measured": "o", "simulated": "D"}
 _STYLE: Any = {
@@ -48,7 +49,8 @@ def _figure(chart: Chart) -> Figure:
     for axes in fig.axes:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
-    columns = min(4, len(handles))
+    longest = max((len(name) for name in handles), default=0)
+    columns = max(1, min(4, len(handles), int(wide / (LETTER_IN * longest + HANDLE_IN))))
     fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
     return fig
 
@@ -106,7 +108,8 @@ def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: flo
         return
     open_face = series.origin == "simulated"
     axes.errorbar(x, y, yerr=errors, color=colour, label=_short(name), capsize=3, linewidth=1.5, markersize=5.5,
-                  marker=_MARKERS.get(series.origin, "s"), markerfacecolor="white" if open_face else colour,
+                  marker=_MARKERS.get(series.origin, "s") if series.kind == "points" or len(x) <= MOST_MARKED else "",
+                  markerfacecolor="white" if open_face else colour,
                   linestyle="-" if series.kind == "line" else "none")
 
 

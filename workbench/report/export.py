@@ -23,6 +23,7 @@ from workbench.report import results
 from workbench.report.style import CSS, DRAW
 
 MOST_ROWS = 120  # of a figure's table
+BESIDE = "Code: notebook.ipynb; numbers: results.json; parameters: params.json; all beside this page."
 _NOTHING = ""  # plotly makes an empty <style> element and fills it through the object model: its hash is allowed
 Notebook = Mapping[str, Any]
 Draw = Callable[[charts.Chart], str]
@@ -187,9 +188,9 @@ def _lead(notebook: Notebook) -> str:
 
 
 def _footer(about: Mapping[str, Any]) -> str:
-    rows = tuple((key, _flat(value)) for key, value in about.items() if key not in {"kind", "schema"})
+    rows = tuple((key, _flat(value)) for key, value in about.items() if key not in {"kind", "schema", "beside"})
     table = Table(("provenance", "value"), rows)
-    beside = "Code: notebook.ipynb; numbers: results.json; parameters: params.json; all beside this page."
+    beside = escape.html(str(about.get("beside", BESIDE)))
     summary = "<summary>How this report came about</summary>"
     return f"<footer><details>{summary}{table.as_html()}<p>{beside}</p></details></footer>"
 
