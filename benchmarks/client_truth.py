@@ -57,6 +57,7 @@ def measure(port: int, n: int, folder: Path, *, rate: float | None = None, strea
         "server_tpot_ms": float(true_tpot.mean() / 1e6),
         "cpu_us_per_token": round(client["cpu_s"] * 1e6 / client["chunks"], 1), "cpu_frac": client["cpu_frac"],
         "rss_mib": client.get("rss_mib"), "client_limited": client["client_limited"],
+        "lag_p99_ms": round((client["lag_s"]["p99"] or 0) * 1e3, 2),
         "start_up_s": round((min(times[0] for times in true) - begun_ns) / 1e9, 3), "workers": workers,
     }
 

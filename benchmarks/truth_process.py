@@ -14,7 +14,7 @@ def truth(core: int | None) -> Iterator[int]:
     """The port of a server on that core."""
     pinned = [] if core is None else ["--core", str(core)]
     server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("truth_server.py")), *pinned],
-                              stdout=subprocess.PIPE)
+                              stdout=subprocess.PIPE, start_new_session=True)
     assert server.stdout is not None
     try:
         yield int(server.stdout.readline())

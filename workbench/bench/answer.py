@@ -1,13 +1,12 @@
 """What a stream of events says about one answer: when tokens came, how many, and how it ended."""
 
 from array import array
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import orjson
 
-from workbench.bench.form import Form, form_of, never
+from workbench.bench.form import Form, form_of
 
 DONE = b"[DONE]"
 # Everything in a chat delta that is generated text; the role is not. Vendors name reasoning differently.
@@ -23,14 +22,14 @@ class BadEvent(ValueError):
 class Answer:
     """Collects the events of one streamed answer. Times are whatever clock the caller passes."""
 
-    __slots__ = ("_counts", "_form", "_totals", "at_ns", "cached_tok", "done", "finished", "prompt_tok", "usage_tok")
+    __slots__ = ("_counts", "_totals", "at_ns", "cached_tok", "done", "finished", "form", "prompt_tok", "usage_tok")
 
     def __init__(self) -> None:
         self.at_ns = array("q")  # arrival of each chunk that carried tokens
         self._counts = array("q")  # tokens in that chunk by its own list of tokens, or UNKNOWN
         self._totals = array("q")  # tokens generated so far as that chunk says, or UNKNOWN
         # of a chunk that told no numbers; both arrays are behind by the chunks that had it, until `_caught_up`
-        self._form: Form | None = None
+        self.form: Form | None = None
         self.prompt_tok: int | None = None
         self.cached_tok: int | None = None
         self.usage_tok: int | None = None
@@ -41,14 +40,9 @@ class Answer:
     def complete(self) -> bool:
         return self.done or self.finished
 
-    @property
-    def frames(self) -> Callable[[bytes], bool]:
-        """Whether a read is one chunk of the form already seen: then its date is all that it says."""
-        return never if self._form is None else self._form.frames
-
     def event(self, payload: bytes, now_ns: int) -> None:
         """Take one payload; raises BadEvent."""
-        if self._form is not None and self._form.holds(payload):
+        if self.form is not None and self.form.holds(payload):
             self.at_ns.append(now_ns)
             return
         if payload == DONE:
@@ -78,8 +72,8 @@ class Answer:
             sums = usage or "timings" in value
             self._counts.append(_listed(choice) if tells else UNKNOWN)
             self._totals.append(_so_far(value) if sums else UNKNOWN)
-            if self._form is None and not (tells or sums or self.finished):
-                self._form = form_of(payload, value)
+            if self.form is None and not (tells or sums or self.finished):
+                self.form = form_of(payload, value)
 
     def _caught_up(self) -> None:
         behind = len(self.at_ns) - len(self._counts)
@@ -108,12 +102,12 @@ class Answer:
         n, usage = len(self.at_ns), self.usage_tok
         if not n:
             return None
-        self._caught_up()
-        steps = () if UNKNOWN in self._totals else tuple(b - a for a, b in pairwise((0, *self._totals)))
-        for sizes in (steps, tuple(self._counts)):
-            # usage may count one more: an end-of-text token, which no chunk shows
-            if sizes and min(sizes) >= 1 and (usage is None or sum(sizes) <= usage):
-                return sizes
+        if len(self._counts) == n:  # else some told nothing
+            steps = () if UNKNOWN in self._totals else tuple(b - a for a, b in pairwise((0, *self._totals)))
+            for sizes in (steps, tuple(self._counts)):
+                # usage may count one more: an end-of-text token, which no chunk shows
+                if sizes and min(sizes) >= 1 and (usage is None or sum(sizes) <= usage):
+                    return sizes
         if usage == n:
             return (1,) * n
         return (usage,) if n == 1 and usage else None

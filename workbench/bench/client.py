@@ -17,6 +17,8 @@ from workbench.runlog.schema import Outcome, Planned, Row
 
 IDLE_LIMIT_S = 3.0  # uvicorn and cpp-httplib close an idle connection after 5 s: do not race them
 
+BACKLOG = 64  # connections opened at once: a listening server queues some, and lets those beyond wait for a second
+
 
 @dataclass(slots=True)
 class Stats:
@@ -73,7 +75,10 @@ class Client:
     async def warm(self, n: int) -> None:
         """Have n usable idle connections, as far as the server takes them."""
         self._idle = [item for item in self._idle if self._fresh(item)]
-        await asyncio.gather(*(self._opened() for _ in range(n - len(self._idle))))
+        while (missing := n - len(self._idle)) > 0:
+            opened = await asyncio.gather(*(self._opened() for _ in range(min(missing, BACKLOG))))
+            if not all(opened):
+                return
 
     async def _opened(self) -> Connection | None:
         try:
@@ -157,8 +162,8 @@ class Client:
             limit = self._target.connect_timeout_s
             return self.finish(exchange, "timeout", f"no connection within {limit:g} s", self.clock())
         except OSError as error:
-            named = error.errno is not None and not isinstance(error, ssl.SSLError)
-            reason = os.strerror(error.errno) if named else str(error)
+            known = error.errno if not isinstance(error, ssl.SSLError) else None
+            reason = str(error) if known is None else os.strerror(known)
             return self.finish(exchange, "error", f"no connection: {reason}", self.clock())
         if exchange.ended:  # cancelled meanwhile
             return connection.abort()

@@ -1,13 +1,14 @@
 """One keep-alive HTTP/1.1 connection: bytes in, one timestamp a read, events out."""
 
 import asyncio
+from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
 from workbench.bench.exchange import Exchange
-from workbench.bench.form import never
+from workbench.bench.form import Form
 from workbench.bench.sse import one_event
 from workbench.bench.wire import Wire
 from workbench.runlog.schema import Outcome
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.bench.client import Client
 
 Transport = asyncio.Transport | Wire
+NO_TIMES = array("q")
 HEAD_LIMIT_BYTES = 1 << 16
 RACE_S = 1.0  # a close that crossed our request on the way is seen within this
 DONE_GRACE_S = 1.0  # a server that sends [DONE] and never ends the response is given this long
@@ -23,6 +25,11 @@ DONE_GRACE_S = 1.0  # a server that sends [DONE] and never ends the response is 
 
 class Connection(asyncio.Protocol):
     """Carries one exchange at a time; httptools calls the `on_...` methods."""
+
+    __slots__ = (
+        "_at_ns", "_between", "_client", "_clock", "_ended", "_exchange", "_form", "_head_bytes", "_keep", "_now_ns",
+        "_parser", "_problem", "_whole", "idle_since_s", "served", "transport",
+    )
 
     def __init__(self, client: "Client") -> None:
         self._client = client
@@ -36,8 +43,8 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._between = False  # two HTTP chunks, as far as the parser has seen
         self._whole = False  # and two events: what comes next may be read without the parser
-        self._frames = never  # whether a read says nothing but when it came
-        self._dated: Callable[[int], None] = int
+        self._form: Form | None = None  # a read of this form says nothing but when it came
+        self._at_ns = NO_TIMES
         self.transport: Transport | None = None
         self.idle_since_s = 0.0
         self.served = 0  # answers it has carried
@@ -54,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._exchange, self._parser = exchange, httptools.HttpResponseParser(self)
         self._head_bytes, self._problem, self._ended, self._keep = 0, None, False, False
         self._between = self._whole = False
-        self._frames, self._dated = never, exchange.answer.at_ns.append
+        self._form, self._at_ns = None, exchange.answer.at_ns
         exchange.sent_ns = self._clock()
         self.transport.write(exchange.content)
 
@@ -66,15 +73,16 @@ class Connection(asyncio.Protocol):
 
     def received(self, data: bytes, now_ns: int) -> None:
         """What one read brought, which returned at `now_ns`."""
-        if self._frames(data):
-            return self._dated(now_ns)
+        form = self._form
+        if form is not None and form.frames(data):
+            return self._at_ns.append(now_ns)
         self._now_ns = now_ns
         exchange = self._exchange
         if exchange is None:
             return self.abort()  # nothing was asked: not a connection to trust
         if self._whole and (payload := one_event(data)) is not None:
             self._problem = exchange.event(payload, now_ns)
-            self._frames = exchange.answer.frames
+            self._form = exchange.answer.form
             return self._settle() if self._problem is not None or exchange.answer.done else None
         try:
             self._parser.feed_data(data)
@@ -91,7 +99,7 @@ class Connection(asyncio.Protocol):
                 self._problem = self._problem or f"headers of more than {HEAD_LIMIT_BYTES} bytes"
         if exchange.streams and not self._ended:
             self._whole = self._between and data.endswith(b"\r\n") and exchange.events.between
-            self._frames = exchange.answer.frames if self._whole else never
+            self._form = exchange.answer.form if self._whole else None
         return self._settle()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -181,14 +189,14 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _finish(self, problem: str | None) -> None:
-        exchange, self._exchange, self._frames = self._exchange, None, never
+        exchange, self._exchange, self._form = self._exchange, None, None
         if exchange is not None:
             outcome: Outcome = "ok" if problem is None else "rejected" if exchange.status == 429 else "error"
             self._client.finish(exchange, outcome, problem, self._now_ns)
 
     def drop(self) -> None:
         """Let go of the exchange (it timed out or was cancelled) and close."""
-        self._exchange, self._frames = None, never
+        self._exchange = self._form = None
         self.abort()
 
     def abort(self) -> None:

@@ -6,20 +6,17 @@ from typing import Any
 import orjson
 
 PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"\\'))  # what stands for itself in a JSON string
-NO_HEAD = b"\n"  # with which no HTTP chunk begins
 _PROBE = "another"
 
 
 class Form:
     """The bytes before and after the text of a payload, bare and as a server frames it: one event, one HTTP chunk."""
 
-    __slots__ = ("_after", "_before", "_cut", "_framed_after", "_heads")
+    __slots__ = ("_after", "_before", "_framed_after", "_framed_before")
 
     def __init__(self, before: bytes, after: bytes) -> None:
         self._before, self._after = before, after
-        self._framed_after = after + b"\n\n\r\n"
-        self._cut = -len(self._framed_after)
-        self._heads: dict[int, bytes] = {}  # what a read of so many bytes begins with
+        self._framed_before, self._framed_after = b"data: " + before, after + b"\n\n\r\n"
 
     def holds(self, payload: bytes) -> bool:
         """Whether the payload has this form, around a text that is not empty and needs no escapes."""
@@ -29,19 +26,10 @@ class Form:
 
     def frames(self, data: bytes) -> bool:
         """The same of bytes off the wire: one whole HTTP chunk that holds one whole event and nothing else."""
-        head = self._heads.get(len(data)) or self._head(len(data))
-        return (data.startswith(head) and data.endswith(self._framed_after)
-                and not data[len(head) : self._cut].translate(None, PLAIN))
-
-    def _head(self, size_bytes: int) -> bytes:
-        head = size_line(size_bytes) + b"data: " + self._before
-        room = len(head) - self._cut < size_bytes
-        return self._heads.setdefault(size_bytes, head if room else NO_HEAD)
-
-
-def never(_data: bytes) -> bool:
-    """The form of nothing."""
-    return False
+        line = size_line(len(data))
+        begin, end = len(line) + len(self._framed_before), len(data) - len(self._framed_after)
+        return (begin < end and data.startswith(line) and data.startswith(self._framed_before, len(line))
+                and data.endswith(self._framed_after) and not data[begin:end].translate(None, PLAIN))
 
 
 @cache

@@ -49,7 +49,7 @@ async def closed_loop(client: Client, requests: Sequence[Request], concurrency: 
     waiting = iter(requests)
 
     async def place(index: int) -> None:
-        await _until(client, round(index * stagger_s / concurrency * 1e9), 0.0)
+        await _until(client, round(index * stagger_s / concurrency * 1e9), -TIMER_STEP_S)  # not early, nothing more
         for planned, content in waiting:
             await client.submit(planned, content)
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from workbench.bench.connection import Connection
 
 Address = tuple[socket.AddressFamily, tuple[str, int]]
-READ_BYTES = 1 << 14
-MOST_AT_ONCE = 64  # reads, before the loop may look at its timers
+READ_BYTES = 1 << 12
+MOST_AT_ONCE = 1 << 12  # sockets told of in one system call
+ENOUGH = 64  # reads, and the loop may look at its timers
 # told once when something comes, when there is room to write, and when the other side closes
 EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 CLOSING = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -38,12 +39,13 @@ class Wire:
 
     def flush(self) -> None:
         try:
-            self._unsent = self._unsent[self._sock.send(self._unsent) :]
+            sent = self._sock.send(self._unsent)
         except BlockingIOError:
-            pass
+            sent = 0
         except OSError as error:
             return self.close(error)
-        (self._wires.held_up.add if self._unsent else self._wires.held_up.discard)(self)
+        self._unsent = self._unsent[sent:]
+        return (self._wires.held_up.add if self._unsent else self._wires.held_up.discard)(self)
 
     def abort(self) -> None:
         self.close(None)
@@ -91,10 +93,13 @@ class Wires:
         self._loop.call_soon(wire.connection.connection_lost, error)
 
     def _drain(self) -> None:
-        """Read what has come until nothing has, or the loop is to look at its timers."""
-        left = MOST_AT_ONCE
-        while left > 0 and (ready := self._poll.poll(0, left)):
-            left -= len(ready)
+        """Read all that has come, and once more while that was little: going round the loop costs more than asking.
+
+        The loop's other work waits for all of it, so that its lag says how long a read may have waited.
+        """
+        n = 0
+        while n < ENOUGH and (ready := self._poll.poll(0, MOST_AT_ONCE)):
+            n += len(ready)
             self._read(ready)
         for wire in list(self.held_up):
             wire.flush()

@@ -30,8 +30,8 @@ from workbench.runlog.provenance import now_utc
 from workbench.runlog.schema import Row
 
 WRITE_EVERY_S = 0.2
-MOST_WARM = 64
-NICE = -10
+MOST_WARM = 1024
+NICE = -20
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -79,11 +79,12 @@ def _more_files() -> None:
 def _ahead() -> None:
     """Before others in the queue for a core, where we may: what waits is the reading of the clock.
 
-    Linux shares cores among sessions first (sched(7), autogroup), and we are a session of our own: both count.
+    Linux shares cores among sessions first (sched(7), autogroup): where the session is ours alone, it counts, too.
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
-        Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
 
 
 def _most_resident_mib() -> float | None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata
 from typing import Any, Literal
 
 from workbench import __version__
@@ -116,6 +115,8 @@ def _run_git(*words: str) -> str:
 
 @cache
 def _packages() -> dict[str, str]:
+    from importlib import metadata  # 2 MiB, which a worker does not need
+
     found = {}
     for name in PACKAGES:
         try:
