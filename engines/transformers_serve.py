@@ -66,7 +66,7 @@ ENGINE = Engine(
         gpu_layers="device_map is not offered by `transformers serve`", speculative="not with continuous batching",
     ),
     environment=Environment(
-        "transformers.txt", ("3.11",), 1_262_000_000, 60, index="https://download.pytorch.org/whl/cpu",
+        "transformers.txt", ("3.11",), 1_262_000_000, 130, index="https://download.pytorch.org/whl/cpu",
     ),
     argv=_argv, start_timeout_s=300.0, see=see,
     requests=Requests(ids=False, ignore_eos=False, no_eos={"generation_config": _STOPS_NEVER}),

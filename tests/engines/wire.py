@@ -64,6 +64,7 @@ PAGES: dict[str, dict[str, Page]] = {
         "/api/ps": _json({"models": [{"name": MODEL, "size": 1000, "size_vram": 750, "context_length": 8192}]}),
     },
 }
+PAGES["llama-cpp-python"] = {"/v1/models": models("me", permissions=[])}  # its server has no other page
 PAGES["vllm"] = PAGES["tpu"]
 PAGES["broken"] = PAGES["tpu"]
 
