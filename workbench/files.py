@@ -47,5 +47,5 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Failure(f"{path}: no such file") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # nested deeper than any file of ours
         raise Failure(f"{path.name}: not valid JSON: {error}") from error

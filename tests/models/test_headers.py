@@ -2,9 +2,6 @@
 
 import json
 import struct
-import time
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -12,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quickly import refused_quickly
 
 from workbench.errors import WorkbenchError
 from workbench.models.arch import Architecture, from_config
@@ -38,22 +36,6 @@ def tensor(name: bytes = b"t", shape: tuple[int, ...] = (32,), kind: int = 0, of
 
 def key_value(kind: int, value: bytes, name: bytes = b"k") -> bytes:
     return string(name) + struct.pack("<I", kind) + value
-
-
-def refused_quickly(action: Callable[[], object]) -> str:
-    """The one line; within 1 s and 200 MB."""
-    tracemalloc.start()
-    began_s = time.monotonic()
-    try:
-        with pytest.raises(WorkbenchError) as caught:
-            action()
-        peak_bytes = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert time.monotonic() - began_s < 1.0
-    assert peak_bytes < 200 << 20
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 HOSTILE = {

@@ -76,3 +76,43 @@ def convert(model: str, quant: str, out: Path, as_json: bool) -> None:
 def _report(found: dict[str, Any], as_json: bool) -> None:
     found = {key: value.name if isinstance(value, Path) else value for key, value in found.items()}
     emit(found, as_json, lambda: "\n".join(f"{plain(str(key))}: {plain(str(value))}" for key, value in found.items()))
+
+
+@group.command()
+@click.argument("model")
+@json_option
+def inspect(model: str, as_json: bool) -> None:
+    """Say what MODEL is and needs, from its header: a file, a folder, a shipped name, or an id.
+
+    GGUF, safetensors (plain, GPTQ, AWQ, compressed-tensors ...) and ONNX are read; nothing is loaded.
+
+    \b
+    Example:
+      workbench models inspect tiny
+      workbench models inspect meta-llama/Llama-3.1-8B --json
+    """
+    from workbench.flows.inspect import inspect as look
+
+    found = look(model)
+    emit(found, as_json, lambda: _inspected(found))
+
+
+def _inspected(found: dict[str, Any]) -> str:
+    lines = [f"{plain(found['name'])}: {found['form']} {plain(str(found['method']))}, licence {plain(found['licence'])}"]
+    if found.get("params"):
+        bits = f", {found['bits_per_weight']:.2f} bits per weight" if found["bits_per_weight"] else ""
+        lines.append(f"parameters: {found['params'] / 1e6:,.2f} M{bits}")
+    if found.get("not_computed"):
+        lines.append(f"architecture: {plain(str(found['architecture']))}; {plain(found['not_computed'])}")
+    else:
+        lines.append(f"architecture: {found['layers']} layers of {found['hidden']}, {found['heads']} heads, "
+                     f"{found['kv_heads']} KV heads, vocabulary {found['vocab']:,}, context {found['context_tok']:,}")
+        lines.append(f"KV cache: {found['kv_bytes_per_tok']:,.0f} bytes a token (16 bits)")
+    lines += [f"needs: {_need(name, value)}" for name, value in found["needs"].items()]
+    lines += [f"{row['engine']}{'' if row['here'] else ' (not here)'}: {plain(row['says'])}" for row in found["engines"]]
+    return "\n".join(lines)
+
+
+def _need(name: str, value: Any) -> str:
+    what = name.removesuffix("_bytes").removeprefix("bytes_").replace("_bytes_", " ").replace("_", " ")
+    return str(value) if isinstance(value, str) else f"{value / 1e6:,.1f} MB, {what}"

@@ -22,6 +22,7 @@ LOG = "log.txt"
 def run(environment: str, child: str, order: Mapping[str, Any], folder: Path, *, env: Mapping[str, str] | None = None,
         on_stage: OnStage = lambda _stage: None) -> dict[str, Any]:
     """Run it to its end in `folder`, which holds its order, log and result. Failure with its last words."""
+    folder = folder.resolve()
     result, log = folder / f"{child}.result.json", folder / LOG
     result.unlink(missing_ok=True)
     log.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from workbench.files import read_json
+from workbench.models.bounded import bounded_object
 
 _LINE = re.compile(r"^license:\s*[\"']?([\w.+ -]{1,60})", re.MULTILINE)
 _LARGEST_BYTES = 1 << 20
@@ -19,8 +19,7 @@ def licence_of(folder: Path) -> str:
         if head.startswith("---") and (hit := _LINE.search(head)):
             return hit[1].strip()
     if (folder / "config.json").is_file():
-        config = read_json(folder / "config.json")
-        told = config.get("license") if isinstance(config, dict) else None
+        told = bounded_object(folder / "config.json").get("license")
         if isinstance(told, str) and told:
             return told[:60]
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE"):

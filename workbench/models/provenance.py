@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import Failure, UsageError
-from workbench.files import read_json, write_json
+from workbench.files import write_json
+from workbench.models.bounded import bounded_json
 
 SCHEMA = 1
 IN_FOLDER, BESIDE = "workbench-provenance.json", ".provenance.json"
@@ -72,9 +73,7 @@ def read(model: Path) -> Provenance | None:
     path = place(model)
     if not path.is_file():
         return None
-    if path.stat().st_size > LARGEST_BYTES:
-        raise Failure(f"{path.name}: {path.stat().st_size} bytes are no provenance; quantise the model again")
-    raw = read_json(path)
+    raw = bounded_json(path, LARGEST_BYTES)
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise UsageError(f"{path.name}: schema {schema}, this version reads up to {SCHEMA}; update the workbench")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import Failure, UsageError
-from workbench.files import read_json
 from workbench.models import provenance
+from workbench.models.bounded import bounded_object
 from workbench.models.folder import NEEDED
 from workbench.models.shipped import ModelFile
 
@@ -22,8 +22,7 @@ def method_of(path: Path) -> str | None:
         return "onnx"
     if not (path / "config.json").is_file():
         return None
-    config = read_json(path / "config.json")
-    told = config.get("quantization_config") if isinstance(config, dict) else None
+    told = bounded_object(path / "config.json").get("quantization_config")
     if told is None:
         return None
     name = told.get("quant_method") if isinstance(told, dict) else None
@@ -70,7 +69,7 @@ def identity(source: str, method: str, files: dict[str, str]) -> str:
 def _context_tok(path: Path) -> int:
     file, keys = ("config.json", ("max_position_embeddings",)) if (path / "config.json").is_file() else (
         ONNX_CONFIG, ("model", "context_length"))
-    value: Any = read_json(path / file)
+    value: Any = bounded_object(path / file)
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 24:

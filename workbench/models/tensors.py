@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,13 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import Failure, UsageError
-from workbench.files import read_json
+from workbench.models.bounded import bounded_object
 from workbench.paths import inside
 
 Floats = NDArray[np.float32]
 MAX_HEADER_BYTES = 100 << 20
 MAX_MARKS = 400_000  # brackets in the header: three a tensor; bounds what parsing it may cost
 _FORMS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+# every type of the format, in bits: for headers; of values only the three above are read
+ALL_BITS = {
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8,
+    "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
+    "C64": 64,
+}
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
 
@@ -70,8 +75,10 @@ def _naturals(value: Any, most: int) -> tuple[int, ...] | None:
     return None
 
 
-def places(path: Path) -> dict[str, Place]:
-    """Every tensor of one file; sizes, gaps and overlaps are checked against the file."""
+def places(path: Path, *, any_type: bool = False) -> dict[str, Place]:
+    """Every tensor of one file; sizes, gaps and overlaps are checked against the file. `any_type`: of quantised
+    checkpoints too, whose values are not read here."""
+    known = ALL_BITS if any_type else {form: ALL_BITS[form] for form in _FORMS}
     try:
         header, data_start = _header(path)
         size_bytes = path.stat().st_size
@@ -87,9 +94,10 @@ def places(path: Path) -> dict[str, Place]:
         form = fields.get("dtype")
         if shape is None or offsets is None or len(offsets) != 2 or not isinstance(form, str):
             raise Failure(f"{where}: damaged entry")
-        if form not in _FORMS:
-            raise UsageError(f"{where}: type {form[:20]}; only {', '.join(_FORMS)} are read (quantised already?)")
-        if offsets[1] - offsets[0] != math.prod(shape) * _FORMS[form].itemsize:
+        if form not in known:
+            raise UsageError(f"{where}: type {form[:20]}; only {', '.join(known)} are read"
+                             + ("" if any_type else " (quantised already?)"))
+        if 8 * (offsets[1] - offsets[0]) != math.prod(shape) * known[form]:
             raise Failure(f"{where}: its offsets do not fit its shape {shape}")
         found[name] = (*offsets, Place(path, form, shape, data_start + offsets[0]))
     end = 0
@@ -107,7 +115,7 @@ class SafetensorsFolder:
 
     def __init__(self, folder: Path) -> None:
         self._places: dict[str, Place] = {}
-        for path in _files(folder):
+        for path in files(folder):
             for name, place in places(path).items():
                 if name in self._places:
                     raise Failure(f"{folder.name}: tensor {name[:80]!r} lies in two files")
@@ -134,11 +142,13 @@ def stored_form(tensors: Tensors) -> str:
     return next(iter(forms)) if len(forms) == 1 else "F32"
 
 
-def _files(folder: Path) -> Iterable[Path]:
+def files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder, the index's where there is one."""
     if not (folder / INDEX).is_file():
         return [folder / SINGLE]
-    index = read_json(folder / INDEX)
-    names = index.get("weight_map") if isinstance(index, dict) else None
+    names = bounded_object(folder / INDEX).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise Failure(f"{folder.name}/{INDEX}: weight_map is missing or damaged")
+    if any(not name.endswith(".safetensors") for name in names.values()):
+        raise Failure(f"{folder.name}/{INDEX}: names a file that is no safetensors; pickled weights are not read")
     return [inside(folder, name) for name in sorted(set(names.values()))]

@@ -29,7 +29,7 @@ def _int8(source: Path, out: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     out.mkdir(parents=True, exist_ok=True)
-    quantize_dynamic(str(source / "model.onnx"), str(out / "model.onnx"), weight_type=QuantType.QInt8,
+    quantize_dynamic(str(source / "model.onnx"), str(out / "model.onnx"), weight_type=QuantType.QInt8, per_channel=True,
                      use_external_data_format=True)
     for path in source.iterdir():
         if path.is_file() and not path.name.startswith("model.onnx"):
