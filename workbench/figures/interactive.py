@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, Chart, Panel, Series, drawn, folded
+from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, MOST_MARKED, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import label
 
 HEIGHT_PX = 400
@@ -71,7 +71,7 @@ def _trace(series: Series, name: str, *, show: bool) -> Any:
     if series.kind == "steps":
         return go.Scatter(**shared, mode="lines", line={"color": colour, "width": 2, "shape": "hv"})
     marker = {"color": colour, "size": 9, "symbol": _SYMBOLS.get(series.origin, "square")}
-    mode = "lines+markers" if series.kind == "line" else "markers"
+    mode = ("lines+markers" if len(x) <= MOST_MARKED else "lines") if series.kind == "line" else "markers"
     shared |= {"offsetgroup": name} if series.kind == "points" else {}
     return go.Scatter(**shared, mode=mode, marker=marker, line={"color": colour, "width": 2})
 
