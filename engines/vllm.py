@@ -23,6 +23,8 @@ METRICS = {  # vLLM v1, docs/usage/metrics
     "generated_tok": "vllm:generation_tokens_total",
     "prefix_queries_tok": "vllm:prefix_cache_queries_total",
     "prefix_hits_tok": "vllm:prefix_cache_hits_total",
+    "drafted_tok": "vllm:spec_decode_num_draft_tokens_total",
+    "accepted_tok": "vllm:spec_decode_num_accepted_tokens_total",
 }
 QUANTS = ("BF16", "FP8", "GPTQ", "AWQ", "W8A8", "W4A16")
 
@@ -44,6 +46,7 @@ class VllmOptions(Settings):
     ctx_tok: int | None = Field(None, ge=8, description="longest prompt and answer together (max_model_len)")
     block_tok: int | None = Field(None, ge=1, description="tokens of one KV block")
     gpu_memory_frac: float | None = Field(None, gt=0, le=1, description="share of GPU memory that vLLM may use")
+    max_logprobs: int | None = Field(None, ge=-1, description="most log-probabilities of a token; -1: all")
     offload_gib: float | None = Field(None, ge=0, description="weights kept in CPU memory (cpu_offload_gb)")
     speculative: Speculative | None = Field(None, description="n-gram or draft model")
     attention: str | None = Field(None, description="attention backend, such as FLASH_ATTN", pattern=r"^[A-Za-z0-9_]+$")
@@ -76,7 +79,8 @@ def arguments(start: Start) -> tuple[str, ...]:
         "--max-num-seqs": asked.max_seqs, "--max-num-batched-tokens": asked.max_batch_tok,
         "--max-model-len": asked.ctx_tok, "--block-size": asked.block_tok,
         "--gpu-memory-utilization": asked.gpu_memory_frac, "--cpu-offload-gb": asked.offload_gib,
-        "--attention-backend": asked.attention, "--speculative-config": _speculative(asked.speculative),
+        "--max-logprobs": asked.max_logprobs, "--attention-backend": asked.attention,
+        "--speculative-config": _speculative(asked.speculative),
         "--distributed-executor-backend": "ray" if asked.nodes > 1 else None,
         "--load-format": "dummy" if asked.dummy_weights else None,
     }
