@@ -1,23 +1,27 @@
 """The load generator against a server that knows when it really wrote: how far off its readings are, and at what cost.
 
-    python benchmarks/client_truth.py [--json] [--quick]
+    python benchmarks/client_truth.py [--json] [--quick] [--envs FOLDER [--only NAME,NAME] [--most-tok-per-s N]]
 
 The server (truth_server.py: first token after 50 ms, then 10 ms apart, 64 tokens) keeps to the last core, everything
 else to the others. An error is the client's mean over the server's own, minus one. Where a load is said to be carried,
-TTFT and TPOT are within 1 % and nothing failed.
+TTFT and TPOT are within 1 % and nothing failed. With --envs one table follows of ours and of every other load generator
+that FOLDER holds an environment for, each run as a command (rivals.py).
 """
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
+from rivals import LADDER_TOK_PER_S, chosen, side_by_side, table
 from truth_process import truth, written
 
 from workbench.bench.run import run
@@ -37,7 +41,6 @@ def measure(port: int, n: int, folder: Path, *, rate: float | None = None, strea
     written(port)
     gap_ns = 0 if rate is None else round(1e9 / rate)
     schedule = [Planned(f"r{i}", None if rate is None else i * gap_ns, 5, TOKENS) for i in range(n)]
-    begun_ns = time.perf_counter_ns()
     log = run(Target(f"http://127.0.0.1:{port}", "truth"), schedule, ["hello"] * n,
               folder / f"{time.perf_counter_ns()}.parquet", collect("real"), concurrency=streams, stagger_s=stagger_s,
               workers=workers)
@@ -58,7 +61,7 @@ def measure(port: int, n: int, folder: Path, *, rate: float | None = None, strea
         "cpu_us_per_token": round(client["cpu_s"] * 1e6 / client["chunks"], 1), "cpu_frac": client["cpu_frac"],
         "rss_mib": client.get("rss_mib"), "client_limited": client["client_limited"],
         "lag_p99_ms": round((client["lag_s"]["p99"] or 0) * 1e3, 2),
-        "start_up_s": round((min(times[0] for times in true) - begun_ns) / 1e9, 3), "workers": workers,
+        "workers": workers,
     }
 
 
@@ -77,37 +80,85 @@ def ladder(port: int, folder: Path, workers: int, steps: tuple[int, ...]) -> lis
     return found
 
 
+START = """
+import sys
+from pathlib import Path
+from workbench.bench.run import run
+from workbench.bench.target import Target
+from workbench.runlog.provenance import Provenance
+from workbench.runlog.schema import Planned
+run(Target(sys.argv[1], "truth"), [Planned("r0", 0, 5, 1)], ["hello"], Path(sys.argv[2]),
+    Provenance("real", "2026-01-01T00:00:00Z"))
+"""
+
+
+def start_up_s(port: int, folder: Path) -> float:
+    """From the start of an interpreter that has one request to send until that arrives: the median of five."""
+    found = []
+    for i in range(5):
+        written(port)
+        begun_ns = time.perf_counter_ns()
+        subprocess.run([sys.executable, "-c", START, f"http://127.0.0.1:{port}", str(folder / f"start{i}.parquet")],
+                       check=True)
+        found.append((written(port)[0][0] - begun_ns) / 1e9)
+    return round(median(found), 3)
+
+
+def own(port: int, folder: Path, workers: int, quick: bool) -> dict[str, Any]:
+    low = measure(port, 20 if quick else 120, folder, rate=4.0)
+    together = measure(port, 64 * 8, folder, streams=64, stagger_s=0.0)
+    steps = ladder(port, folder, workers, (64, 256, 512) if quick else LADDER)
+    best = max((item for item in steps if carried(item)), key=lambda item: item["tokens_per_s"], default=None)
+    return {"low_load": low, "lockstep": together, "start_up_s": start_up_s(port, folder), "ladder": steps,
+            "carried": best}
+
+
+def show(found: dict[str, Any]) -> None:
+    low, best = found["low_load"], found["carried"]
+    print(f"{found['machine']['cpu']}, {found['machine']['cores']} cores; Python {found['python']}")
+    print(f"low load (4 requests/s): TTFT {low['ttft_error_frac']:+.2%}, TPOT {low['tpot_error_frac']:+.3%}; "
+          f"{low['rss_mib']} MiB resident")
+    print(f"64 in lockstep: TTFT {found['lockstep']['ttft_error_frac']:+.2%}")
+    print(f"first request {found['start_up_s']} s after the start of Python, imports included")
+    print(f"{'streams':>8}{'tokens/s':>10}{'TTFT':>9}{'p99':>9}{'TPOT':>9}{'server ms':>11}{'us/token':>10}{'core':>6}"
+          f"{'lag ms':>8}{'MiB':>6}  limited")
+    for item in found["ladder"]:
+        print(f"{item['streams']:>8}{item['tokens_per_s']:>10,}{item['ttft_error_frac']:>+9.2%}"
+              f"{item['ttft_p99_error_frac']:>+9.2%}{item['tpot_error_frac']:>+9.2%}{item['server_tpot_ms']:>11.3f}"
+              f"{item['cpu_us_per_token']:>10}{item['cpu_frac']:>6.0%}{item['lag_p99_ms']:>8.2f}"
+              f"{item['rss_mib'] or 0:>6.1f}  {'yes' if item['client_limited'] else 'no'}")
+    print(f"carried within {WITHIN:.0%}: {best['tokens_per_s'] if best else 0:,} tokens/s")
+    if found.get("clients"):
+        print("\n" + table(found["clients"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="a short ladder")
     parser.add_argument("--workers", type=int, default=1, help="worker processes")
+    parser.add_argument("--envs", type=Path, help="folder of environments of other load generators, one a client")
+    parser.add_argument("--only", help="load generators in the table, comma between")
+    parser.add_argument("--most-tok-per-s", type=int, default=LADDER_TOK_PER_S[-1], help="the table's last step")
     given = parser.parse_args()
+    try:
+        clients = chosen(given.only) if given.envs else ()
+    except ValueError as error:
+        parser.error(str(error))
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, set(cores[:-1]))
+    found: dict[str, Any] = {"machine": asdict(Machine.here()), "python": sys.version.split()[0],
+                             "load_before": os.getloadavg()}
     with tempfile.TemporaryDirectory() as name, truth(cores[-1] if len(cores) > 1 else None) as port:
-        folder = Path(name)
-        low = measure(port, 20 if given.quick else 120, folder, rate=4.0)
-        together = measure(port, 64 * 8, folder, streams=64, stagger_s=0.0)
-        steps = ladder(port, folder, given.workers, (64, 256, 512) if given.quick else LADDER)
-    best = max((item for item in steps if carried(item)), key=lambda item: item["tokens_per_s"], default=None)
-    found = {"machine": asdict(Machine.here()), "python": sys.version.split()[0], "low_load": low, "lockstep": together,
-             "ladder": steps, "carried": best}
+        found |= own(port, Path(name), given.workers, given.quick)
+        if clients:
+            found["clients"] = side_by_side(clients, given.envs, port, Path(name) / "run", given.most_tok_per_s)
     if given.json:
         json.dump(found, sys.stdout, indent=1)
         print()
-        return
-    print(f"{found['machine']['cpu']}, {found['machine']['cores']} cores; Python {found['python']}")
-    print(f"low load (4 requests/s): TTFT {low['ttft_error_frac']:+.2%}, TPOT {low['tpot_error_frac']:+.3%}; "
-          f"first request {low['start_up_s']} s after the start; {low['rss_mib']} MiB resident")
-    print(f"64 in lockstep: TTFT {together['ttft_error_frac']:+.2%}")
-    print(f"{'streams':>8}{'tokens/s':>10}{'TTFT':>9}{'p99':>9}{'TPOT':>9}{'us/token':>10}{'core':>6}{'MiB':>6}")
-    for item in steps:
-        print(f"{item['streams']:>8}{item['tokens_per_s']:>10,}{item['ttft_error_frac']:>+9.2%}"
-              f"{item['ttft_p99_error_frac']:>+9.2%}{item['tpot_error_frac']:>+9.2%}{item['cpu_us_per_token']:>10}"
-              f"{item['cpu_frac']:>6.0%}{item['rss_mib'] or 0:>6.0f}")
-    print(f"carried within {WITHIN:.0%}: {best['tokens_per_s'] if best else 0:,} tokens/s")
+    else:
+        show(found)
 
 
 if __name__ == "__main__":

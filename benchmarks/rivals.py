@@ -1,27 +1,22 @@
 """Load generators side by side, each as its own command, against the server that knows when it really wrote.
 
-    python benchmarks/rivals.py --envs FOLDER [--json] [--only NAME,NAME]
-
-FOLDER holds an environment for each: FOLDER/*/bin/{vllm, guidellm, aiperf, inference-perf}; what is not there is left
-out. The server keeps to the last core, every client to the others. An error is what the client says over what the
-server knows, minus one. Requests are evenly spaced; the highest rate is that of the last step of the ladder at which
-TTFT and TPOT were within the bound and nothing failed. CPU and memory are of the whole command, memory of its largest
-process; what starting up costs is left out of the CPU per token by taking a run of eight requests from it.
+`client_truth.py --envs FOLDER` runs it. FOLDER holds an environment for each: FOLDER/*/bin/{vllm, guidellm, aiperf,
+inference-perf}; what is not there is left out. An error is what the client says over what the server knows, minus one.
+Requests are evenly spaced; the highest rate is that of the last step of the ladder at which TTFT and TPOT were within
+the bound and nothing failed. CPU and memory are of the whole command, memory of its largest process; what starting up
+costs is left out of the CPU per token by taking a run of eight requests from it.
 """
 
-import argparse
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rivals_clients import CLIENTS, TOKENS, Client, Load, Reading, emptied, installed
-from truth_process import truth, written
+from truth_process import written
 
 ROOT = Path(__file__).parents[1]
 TOKENIZER = ROOT / "datasets" / "models" / "tiny"
@@ -117,7 +112,13 @@ def measured(client: Client, program: Path, port: int, folder: Path, ladder: tup
         print(f"  {client.name}: {tok_per_s:,} tokens/s: {told(steps[-1])}", file=sys.stderr, flush=True)
         if len(steps) > 1 and not any(isinstance(item, Ran) and item.within(BOUNDS[-1]) for item in steps[-2:]):
             break
-    return {"start": few, "low_load": low, "lockstep": together, "ladder": steps} | summary(few, low, together, steps)
+    runs = {"start": told_all(few), "low_load": told_all(low), "lockstep": told_all(together),
+            "ladder": [told_all(step) for step in steps]}
+    return runs | summary(few, low, together, steps)
+
+
+def told_all(found: Ran | str) -> dict[str, Any] | str:
+    return found if isinstance(found, str) else asdict(found)
 
 
 def told(found: Ran | str) -> str:
@@ -158,36 +159,23 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--envs", type=Path, required=True, help="folder of environments, one a client")
-    parser.add_argument("--only", help="clients, comma between")
-    parser.add_argument("--most-tok-per-s", type=int, default=LADDER_TOK_PER_S[-1], help="the ladder's last step")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    wanted = set(given.only.split(",")) if given.only else {client.name for client in CLIENTS}
+def chosen(names: str | None) -> tuple[Client, ...]:
+    """Raises ValueError."""
+    wanted = {client.name for client in CLIENTS} if names is None else set(names.split(","))
     if unknown := wanted - {client.name for client in CLIENTS}:
-        parser.error(f"--only: {', '.join(sorted(unknown))}: must be of {', '.join(item.name for item in CLIENTS)}")
-    ladder = tuple(step for step in LADDER_TOK_PER_S if step <= given.most_tok_per_s)
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, set(cores[:-1]))
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name, truth(cores[-1] if len(cores) > 1 else None) as port:
-        for client in CLIENTS:
-            place = installed(client, given.envs) if client.name in wanted else None
-            if place is None:
-                print(f"{client.name}: not there, left out", file=sys.stderr)
-                continue
-            program, version = place
-            found[client.name] = {"version": version, **measured(client, program, port, Path(name) / "run", ladder)}
-    if given.json:
-        json.dump({"load_before": os.getloadavg()[2], "clients": found}, sys.stdout, indent=1,
-                  default=lambda item: asdict(item) if isinstance(item, Ran) else str(item))
-        print()
-    else:
-        print(table(found))
+        raise ValueError(f"--only: {', '.join(sorted(unknown))}: must be of "
+                         f"{', '.join(client.name for client in CLIENTS)}")
+    return tuple(client for client in CLIENTS if client.name in wanted)
 
 
-if __name__ == "__main__":
-    main()
+def side_by_side(clients: tuple[Client, ...], envs: Path, port: int, folder: Path, most: int) -> dict[str, Any]:
+    """What `table` shows, and every run behind it, in JSON's types; what is not installed is left out."""
+    ladder, found = tuple(step for step in LADDER_TOK_PER_S if step <= most), {}
+    for client in clients:
+        place = installed(client, envs)
+        if place is None:
+            print(f"{client.name}: not there, left out", file=sys.stderr)
+            continue
+        program, version = place
+        found[client.name] = {"version": version, **measured(client, program, port, folder, ladder)}
+    return found
