@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, json_option, plain
+from workbench.cli.common import emit, json_option, note, plain, progress
 
 
 @click.group()
@@ -98,7 +98,7 @@ def inspect(model: str, as_json: bool) -> None:
 
 
 def _inspected(found: dict[str, Any]) -> str:
-    lines = [f"{plain(found['name'])}: {found['form']} {plain(str(found['method']))}, licence {plain(found['licence'])}"]
+    lines = [plain(f"{found['name']}: {found['form']} {found['method']}, licence {found['licence']}")]
     if found.get("params"):
         bits = f", {found['bits_per_weight']:.2f} bits per weight" if found["bits_per_weight"] else ""
         lines.append(f"parameters: {found['params'] / 1e6:,.2f} M{bits}")
@@ -109,10 +109,43 @@ def _inspected(found: dict[str, Any]) -> str:
                      f"{found['kv_heads']} KV heads, vocabulary {found['vocab']:,}, context {found['context_tok']:,}")
         lines.append(f"KV cache: {found['kv_bytes_per_tok']:,.0f} bytes a token (16 bits)")
     lines += [f"needs: {_need(name, value)}" for name, value in found["needs"].items()]
-    lines += [f"{row['engine']}{'' if row['here'] else ' (not here)'}: {plain(row['says'])}" for row in found["engines"]]
+    lines += [plain(f"{at['engine']}{'' if at['here'] else ' (not here)'}: {at['says']}") for at in found["engines"]]
     return "\n".join(lines)
 
 
 def _need(name: str, value: Any) -> str:
     what = name.removesuffix("_bytes").removeprefix("bytes_").replace("_bytes_", " ").replace("_", " ")
     return str(value) if isinstance(value, str) else f"{value / 1e6:,.1f} MB, {what}"
+
+
+@group.command()
+@click.argument("model_id")
+@click.option("--revision", default="main", show_default=True, help="Branch, tag or commit; its commit is recorded.")
+@click.option("--only", default="", help="Which weights, such as '*Q4_K_M.gguf' [default: all safetensors and GGUF].")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: the model's name].")
+@click.option("--yes", is_flag=True, help="Do not ask: the licence and the size were read.")
+@json_option
+def get(model_id: str, revision: str, only: str, out: Path | None, yes: bool, as_json: bool) -> None:
+    """Download MODEL_ID from the hub: safetensors and GGUF only, every file hashed, the revision pinned.
+
+    Interrupted, it goes on where it stopped. HF_ENDPOINT names another hub, HF_TOKEN is for gated models.
+
+    \b
+    Example:
+      workbench models get HuggingFaceTB/SmolLM2-135M --out smollm2
+      workbench models get OWNER/NAME --revision 0123abc --only '*Q4_K_M.gguf' --yes
+    """
+    from workbench.models import hub
+    from workbench.paths import refuse_used
+
+    target = out or Path(model_id.rpartition("/")[2])
+    refuse_used(target)
+    remote = hub.look(model_id, revision, only)
+    note(f"{remote.name} at {remote.commit[:12]}: licence {remote.licence}{', gated' if remote.gated else ''}; "
+         f"{len(remote.files)} files, {remote.bytes / 1e6:,.1f} MB")
+    if not yes:
+        click.confirm("Fetch it?", abort=True, err=True)
+    with progress(max(remote.bytes, 1), f"fetching {model_id}") as shown:
+        told = hub.fetch(remote, target, lambda _name, done, _total: shown.update(done))
+    emit(asdict(told) | {"out": target.name}, as_json,
+         lambda: f"{plain(target.name)}: {told.bytes / 1e6:,.1f} MB of weights; {len(told.files)} files as announced")

@@ -181,8 +181,9 @@ def _gguf_library(tool: str | None) -> dict[str, str]:
 def _by_child(order: Order, work: Path, made: Path, on_stage: OnStage) -> dict[str, Any]:
     method, rows = order.method, order.calibration_rows
     source = safetensors(order.model)
-    request = {"model": str(source.path), "out": str(made.resolve()), "settings": dict(method.settings), "seed": order.seed,
-               "rows": [list(row) for row in rows.ids] if rows else [], "threads": os.cpu_count() or 1,
+    request = {"model": str(source.path), "out": str(made.resolve()), "settings": dict(method.settings),
+               "seed": order.seed, "rows": [list(row) for row in rows.ids] if rows else [],
+               "threads": os.cpu_count() or 1,
                "probe": [list(row) for row in order.probe.ids]}
     shutil.rmtree(made, ignore_errors=True)
     found = quantise_child.run(method.environment, method.child, request, work, env=method.env, on_stage=on_stage)

@@ -18,8 +18,9 @@ from workbench.models.shipped import quant_of
 
 # of a GGUF's metadata, by the names that a config.json has
 _GGUF_KEYS = {
-    "hidden_size": "embedding_length", "num_hidden_layers": "block_count", "num_attention_heads": "attention.head_count",
-    "num_key_value_heads": "attention.head_count_kv", "head_dim": "attention.key_length",
+    "hidden_size": "embedding_length", "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count", "num_key_value_heads": "attention.head_count_kv",
+    "head_dim": "attention.key_length",
     "intermediate_size": "feed_forward_length", "max_position_embeddings": "context_length",
     "num_local_experts": "expert_count", "num_experts_per_tok": "expert_used_count",
     "moe_intermediate_size": "expert_feed_forward_length", "sliding_window": "attention.sliding_window",

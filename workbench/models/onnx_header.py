@@ -73,7 +73,7 @@ class _Reader:
             at += 1
             if byte < 0x80:
                 return value, at
-        self._fail(f"a number of more than ten bytes at {at}")
+        return self._fail(f"a number of more than ten bytes at {at}")
 
     def _message(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """(field, wire type, begin, end of its value) of each field; a varint's value is `begin`."""
