@@ -126,6 +126,7 @@ def test_a_load_that_nothing_carries_says_what_binds_and_by_how_much(base: Path)
 
 def test_rates_are_never_rounded_down() -> None:
     assert rounded_up([1, 5, 10], 4) == [2.5, 5, 10]
+    assert rounded_up([6, 10], 4) == [7.5, 10]
     assert rounded_up([3.0], 6) == [3.0]
     assert rounded_up([0.0, 8.0], 2) == [4.0, 8.0]
 

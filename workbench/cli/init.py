@@ -4,17 +4,15 @@ from pathlib import Path
 
 import click
 
-KINDS = ("bench", "sweep", "scenario", "platform", "plan", "cost", "capacity", "quality")
+KINDS = ("bench", "sweep", "scenario", "platform", "plan", "cost", "capacity", "quality", "business")
 
 
 @click.command()
-@click.argument("kind", metavar="bench|sweep|scenario|platform|plan|cost|capacity|quality", type=click.Choice(KINDS))
+@click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="File to write (default: KIND.toml here).")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def command(kind: str, out: Path | None, force: bool) -> None:
-    """Write the commented example of a bench, sweep, scenario, plan, cost, capacity or quality
-    file; platform: a scenario with the whole
-    control plane.
+    """Write the commented example of a file of that kind; platform: a scenario with the whole control plane.
 
     \b
     Example:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "plan": "workbench.cli.plan:command",
     "cost": "workbench.cli.cost:command",
     "capacity": "workbench.cli.capacity:command",
+    "business": "workbench.cli.business:command",
     "report": "workbench.cli.report:group",
     "chapters": "workbench.cli.chapters:group",
     "lab": "workbench.cli.lab:command",

@@ -33,6 +33,8 @@ def reject(found: list[dict[str, Any]], options: list[list[Option]], chosen: dic
 
 def dearer(mine: Option, winner: Option | None, chosen: dict[str, Any]) -> str:
     """By how much, than what; and what speaks for it all the same."""
+    if winner is not None and winner.usd_per_hour == mine.usd_per_hour:
+        return f"{winner.name} with {winner.replicas} costs the same and is better in attainment or quality"
     if winner is not None:
         return (f"cost binds: {winner.name} with {winner.replicas} takes {mine.usd_per_hour - winner.usd_per_hour:.3g} "
                 "USD/h less and is no worse")
