@@ -15,6 +15,7 @@ from workbench.errors import Failure, UsageError
 from workbench.models.convert import identify
 from workbench.models.folder import ModelFolder
 from workbench.models.manage import grow_to_folder
+from workbench.models.quantised import method_of, open_quantised
 from workbench.models.shipped import ModelFile, find, resolve
 from workbench.models.written import write_folder
 from workbench.paths import cache
@@ -36,10 +37,20 @@ def model_for(engine: Engine, model: str, quant: str = "") -> ModelFile:
 
 def safetensors(model: str, quant: str = "") -> ModelFile:
     """A folder as transformers and vLLM read it. Its weights are what they are: nothing is quantised here."""
+    if (path := Path(model)).is_dir() and method_of(path) not in (None, "onnx"):
+        return _as_it_is(path, quant)
     if quant.upper() not in ("", STORED):
         raise UsageError(f"quant: {quant!r}: a safetensors folder is served as it is ({STORED}); name a folder that "
                          "holds a quantised checkpoint, or an engine that reads GGUF")
     return _described(_written(resolve(model)), STORED)
+
+
+def _as_it_is(path: Path, quant: str) -> ModelFile:
+    """A quantised checkpoint or an export: its provenance, where it has one, is compared with its files."""
+    found = open_quantised(path)
+    if quant.upper() not in ("", found.quant.upper()):
+        raise UsageError(f"quant: {quant!r}: {path.name} holds {found.quant}; leave it out, or name another folder")
+    return found
 
 
 def _written(folder: ModelFolder) -> ModelFolder:
@@ -69,6 +80,8 @@ def _described(folder: ModelFolder, quant: str) -> ModelFile:
 
 def onnx(engine: Engine, model: str, quant: str = "") -> ModelFile:
     """An export made by the engine's own environment; seconds for a small model."""
+    if (path := Path(model)).is_dir() and method_of(path) == "onnx":
+        return _as_it_is(path, quant)
     wanted = quant.upper() or "F32"
     if wanted not in PRECISIONS:
         raise UsageError(f"quant: {quant!r}: exports are made in {', '.join(PRECISIONS)}")

@@ -100,5 +100,6 @@ def reload(engine: str, model: ModelFile, rows: Rows, environment: str = "") -> 
             nats, version = READERS[engine](model, rows)
     except Failure as error:
         return {"engine": engine, "refused": " ".join(str(error).split())[:300]}
-    return {"engine": engine, "version": version, "perplexity": round(perplexity(nats), 6),
+    where = {"environment": environment} if environment else {}
+    return {"engine": engine, **where, "version": version, "perplexity": round(perplexity(nats), 6),
             "tokens": sum(len(row) - 1 for row in rows)}

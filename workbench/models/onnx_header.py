@@ -122,7 +122,7 @@ class _Reader:
         return Initialiser(name, TYPES.get(kind, (f"type {kind}", 0))[0], tuple(shape))
 
     def _packed(self, at: int, end: int) -> list[int]:
-        found = []
+        found: list[int] = []
         while at < end and len(found) <= MOST_DIMENSIONS:
             value, at = self._varint(at, end)
             found.append(value)

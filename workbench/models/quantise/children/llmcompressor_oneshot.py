@@ -1,5 +1,6 @@
 """llmcompressor: a recipe of modifiers on calibration rows, saved as compressed-tensors."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ def main(order: Path) -> int:
     import torch
     from llmcompressor import oneshot
 
-    from datasets import Dataset
 
     torch.manual_seed(asked["seed"])
     model = common.load(asked["model"])
@@ -23,7 +23,8 @@ def main(order: Path) -> int:
     given: dict[str, Any] = {"model": model, "recipe": recipe, "pipeline": settings["pipeline"]}
     if asked["rows"]:
         rows = asked["rows"]
-        given |= {"dataset": Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}),
+        rows_of = importlib.import_module("datasets").Dataset  # the library, not a folder that happens to be called so
+        given |= {"dataset": rows_of.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}),
                   "num_calibration_samples": len(rows), "max_seq_length": len(rows[0])}
     oneshot(**given)
     expected = common.mean_nats(model, asked["probe"])
