@@ -30,6 +30,8 @@ MAY_SKIP: dict[str, str] = {
     "tests/quantise/test_kquants.py::test_the_id_is_that_of_what_came_out": _K_QUANT,
     "tests/quantise/test_kquants.py::test_an_importance_matrix_changes_what_is_made": _K_QUANT,
     "tests/quantise/test_kquants.py::test_a_tool_that_fails_is_one_line": _K_QUANT,
+    "tests/quantise/test_flow.py::test_a_method_in_its_own_environment":
+        "a quantiser's own environment is 1.3 GB: workbench quantise MODEL --to METHOD --install",
     "tests/quantise/test_methods.py::test_a_missing_environment_names_the_flag_and_the_size":
         "the locks of quantisers are for Python 3.11",
     "tests/sweeps_more/test_skypilot.py::test_skypilots_own_parser_takes_it": _SKY,

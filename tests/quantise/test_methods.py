@@ -92,6 +92,8 @@ def test_existing_results_and_odd_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.gguf").touch()
     with pytest.raises(UsageError, match="exists already"):
         quantise_model(Order("tiny", method, tmp_path / "x.gguf"))
+    with pytest.raises(UsageError, match=r"workbench convert b\.gguf --to safetensors"):
+        quantise_model(Order("a/b.gguf", method, tmp_path / "y.gguf"))
     with pytest.raises(UsageError, match="takes no importance matrix"):
         quantise_model(Order("tiny", method, tmp_path / "y.gguf", importance=True))
 

@@ -131,6 +131,10 @@ def _refuse(order: Order) -> None:
         raise UsageError(f"{method.name} needs {method.needs_gpu}")
     if order.importance and method.calibration != "takes":
         raise UsageError(f"--importance: {method.name} takes no importance matrix; K-quants do")
+    if order.model.lower().endswith(".gguf"):
+        name = Path(order.model).name
+        raise UsageError(f"{name}: a method begins with a folder: `workbench convert {name} --to safetensors` makes it, "
+                         "to the bit where the file holds F32 or F16")
     if method.form == "gguf" and out.suffix != ".gguf":
         raise UsageError(f"--out: {out.name}: give a name that ends in .gguf")
     if out.exists():
