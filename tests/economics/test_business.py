@@ -60,6 +60,8 @@ def test_an_owned_month_by_hand() -> None:
     assert first.power_usd == pytest.approx(3 * 10 * (0.3 + 0.7 / 3) * 1.5 * 730 * 0.1)
     assert first.housing_usd == pytest.approx(3 * (10 * 100 + 360))
     assert first.depreciation_usd == pytest.approx(3 * 36_000 * 0.75 / 36)
+    running = first.power_usd + first.housing_usd + 1500 + 1000
+    assert first.cash_usd == pytest.approx(10_000 - 108_000 - running)
     sold = 3 * 36_000 * (1 - 0.75 * 2 / 36)
     assert last.cash_usd == pytest.approx(10_000 - last.power_usd - last.housing_usd - 1500 - 1000 + sold)
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "cost": "workbench.cli.cost:command",
     "capacity": "workbench.cli.capacity:command",
     "business": "workbench.cli.business:command",
+    "claims": "workbench.cli.claims:command",
     "report": "workbench.cli.report:group",
     "chapters": "workbench.cli.chapters:group",
     "lab": "workbench.cli.lab:command",
