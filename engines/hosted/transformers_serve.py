@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.contract import announce, read_config
+from engines.hosted.echo import Scored, echoing
 from engines.hosted.guard import guarded
 
 CLOSED = frozenset({"/load_model", "/reset", "/v1/audio/transcriptions"})  # would change what is measured
@@ -30,7 +31,10 @@ def main(config: Path) -> int:
     build = server.build_server
 
     def build_guarded(*given: Any, **more: Any) -> Any:
-        return guarded(build(*given, **more), asked["api_key"], CLOSED)
+        def score(ids: list[int]) -> Scored:
+            return _scored(served, asked["model_name"], ids)
+
+        return guarded(echoing(build(*given, **more), score), asked["api_key"], CLOSED)
 
     server.build_server = build_guarded
     # the model is called by its name, and the server knows models by their path: a link of that name lies in our folder
@@ -53,6 +57,21 @@ def main(config: Path) -> int:
     announce(url)
     threading.Event().wait()
     return 0
+
+
+def _scored(served: Any, name: str, ids: list[int]) -> Scored:
+    """Of each token after the first, in float32: its log-probability after those before it, and the greedy token's."""
+    import torch
+
+    if served._generation_state._continuous_batching:
+        raise RuntimeError("log-probabilities of a prompt need continuous_batching off: it changes the attention")
+    manager = served._model_manager
+    model, _ = manager.load_model_and_processor(manager.process_model_name(name))
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0, :-1]
+        found = torch.log_softmax(logits.float(), -1)
+    own = found.gather(1, torch.tensor(ids[1:], device=found.device)[:, None])[:, 0]
+    return own.tolist(), found.max(-1).values.tolist()
 
 
 def _linked(asked: dict[str, Any]) -> str:

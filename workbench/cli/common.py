@@ -55,13 +55,13 @@ def note(message: str) -> None:
 class Progress:
     """A bar on a terminal; elsewhere a line when a step begins and at every tenth of a long one; both with time left.
 
-    What the first update says is done was done before: it tells nothing of the speed.
+    Speed is counted from the first update on: what came before was done earlier, or waited for something to start.
     """
 
     def __init__(self, total: int, label: str) -> None:
         self.total, self.label, self.done = max(total, 1), label, 0
         self._started, self._tenth = time.monotonic(), 0
-        self._before: int | None = None
+        self._first: tuple[int, float] | None = None  # of the first step that was made here: how many were done, when
         self._bar: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -77,8 +77,9 @@ class Progress:
 
     def update(self, done: int) -> None:
         """Say how much is done, out of the total."""
+        if self._first is None and done > self.done > 0:
+            self._first = done, time.monotonic()
         self.done = done
-        self._before = done if self._before is None else self._before
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=self.total, left=self.left)
         elif done * 10 // self.total > self._tenth and time.monotonic() - self._started > 10:
@@ -88,10 +89,10 @@ class Progress:
     @property
     def left(self) -> str:
         """", 40 s left" at the speed so far; nothing while that is not known."""
-        made = self.done - (self._before or 0)
-        if made <= 0:
+        if self._first is None or self.done <= self._first[0]:
             return ""
-        seconds = (time.monotonic() - self._started) / made * (self.total - self.done)
+        before, since = self._first
+        seconds = (time.monotonic() - since) / (self.done - before) * (self.total - self.done)
         return f", {seconds:.0f} s left" if seconds < 120 else f", {seconds / 60:.0f} min left"
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ NAME = "lm-eval"
 # no engine, but an environment of the same kind: a lock with hashes, a stamp, wheels by pip
 RECORD = Engine(
     name=NAME, title="lm-eval, the harness", place="own environment", get="workbench quality install",
-    distribution="lm_eval",
+    distribution="lm-eval",
     environment=own.Environment(
         "lm-eval.txt", ("3.11",), 765_000_000, 60, source_builds=("rouge-score", "sqlitedict", "word2number"),
     ),

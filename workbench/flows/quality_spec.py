@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +15,10 @@ from workbench.flows.sweeps.points import Setting
 from workbench.flows.sweeps.spec import EngineGrid
 from workbench.quality.task_spec import TaskSpec, find_task, resolved, shipped, suggestion
 
-ONE_SLOT = {"llama.cpp": {"slots": 1, "prefix_caching": True}}  # one question at a time; a slot keeps its prompt
+ALONE: dict[str, dict[str, Any]] = {
+    "llama.cpp": {"slots": 1, "prefix_caching": True},  # one question at a time; a slot keeps its prompt
+    "transformers": {"continuous_batching": False},  # with it on there are no log-probabilities of a prompt
+}
 
 
 class SuiteSpec(Settings):
@@ -68,10 +72,9 @@ class SuiteSpec(Settings):
 
 
 def started_with(setting: Setting) -> Setting:
-    """As it is started: what this kind of load wants, unless the options say otherwise."""
-    options = {**ONE_SLOT.get(setting.engine, {}), **setting.options} if "url" not in setting.options else None
-    return setting if options is None else Setting(
-        setting.engine, setting.model, setting.quant, setting.gpus, options, setting.timeout_s, setting.start_timeout_s)
+    """As it is started: what one question at a time wants, unless the options say otherwise."""
+    wanted = {} if "url" in setting.options else ALONE.get(setting.engine, {})
+    return replace(setting, options={**wanted, **setting.options})
 
 
 def task_record(spec: TaskSpec, sha256: str, more: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from workbench.quality.words import Cut, Words, begun, cut, windows
 
 COMPLETIONS = "/v1/completions"
 PROBE = "The quick brown fox"
+MOST_STOPS = 4  # OpenAI's limit, which vLLM keeps; the text is cut at the others here
 Step = tuple[float, bool]
 
 
@@ -99,7 +100,7 @@ class EchoServer:
             start = begun(self._words, prompt, room_tok)
         answer = self._ask({
             "prompt": prompt if start is None else list(start.ids), "max_tokens": sampling.max_tok,
-            "temperature": sampling.temperature, "top_p": sampling.top_p, "stop": list(sampling.stop),
+            "temperature": sampling.temperature, "top_p": sampling.top_p, "stop": list(sampling.stop[:MOST_STOPS]),
             **({} if seed is None else {"seed": seed}),
         })
         told = answer.get("usage")
