@@ -4,23 +4,19 @@ What is half done lies in `.NAME.work` beside the result, and the next attempt w
 the result appears under its name when it is whole, or not at all.
 """
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import Failure, UsageError
+from workbench.errors import Failure
 from workbench.files import read_json, write_json
-from workbench.flows import quantise_child, quantise_environments
+from workbench.flows import quantise_child
 from workbench.flows.engine_models import safetensors
+from workbench.flows.quantise_order import Order, default_out, refuse
 from workbench.flows.quantise_reload import reload
 from workbench.models import layout, provenance
-from workbench.models.calibration import SEED, Rows, file_rows, world_rows
 from workbench.models.folder import ModelFolder
 from workbench.models.gguf_header import read_gguf_header
 from workbench.models.gguf_tensors import GgufTensors
@@ -29,79 +25,19 @@ from workbench.models.perplexity import MOST_PARAMS, mean_nats, perplexity
 from workbench.models.provenance import Provenance
 from workbench.models.quantise import gguf_file
 from workbench.models.quantise.importance import importance
-from workbench.models.quantise.method import Method
 from workbench.models.quantise.verdict import judge
 from workbench.models.quantised import identity, open_quantised
-from workbench.models.shipped import ModelFile, find, resolve
+from workbench.models.shipped import ModelFile, find
 from workbench.models.tensors import stored_form
-from workbench.models.tokenizer import load
-from workbench.models.weights import source_id
 from workbench.runlog.provenance import now_utc
 
-PROBE_ROWS, PROBE_TOK = 4, 128
 OnStage = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked for. `calibration` is a text file; None is the little world's training text."""
-
-    model: str
-    method: Method
-    out: Path
-    calibration: Path | None = None
-    rows: int = 64
-    row_tok: int = 256
-    seed: int = SEED
-    importance: bool = False
-    keep: bool = False
-
-    @cached_property
-    def folder(self) -> ModelFolder:
-        return resolve(self.model)
-
-    @cached_property
-    def calibration_rows(self) -> Rows | None:
-        wanted = self.method.calibration == "needs" or (self.method.calibration == "takes" and self.importance)
-        if not wanted:
-            return None
-        vocabulary, arch = load(self.folder.tokenizer_path), self.folder.arch
-        if self.row_tok > arch.context_tok:
-            raise UsageError(f"--calibration-tokens: {self.row_tok}: the model's context is {arch.context_tok}")
-        if self.calibration is not None:
-            return file_rows(self.calibration, vocabulary, arch.vocab, self.rows, self.row_tok)
-        return world_rows(vocabulary, arch.vocab, self.rows, self.row_tok, seed=self.seed)
-
-    @cached_property
-    def probe(self) -> Rows:
-        """Held-out text on which every reload is compared."""
-        arch = self.folder.arch
-        return world_rows(load(self.folder.tokenizer_path), arch.vocab, PROBE_ROWS, min(PROBE_TOK, arch.context_tok),
-                          held_out=True)
-
-    @cached_property
-    def source(self) -> str:
-        """Reads every weight once: NaN is found here."""
-        return source_id(self.folder.ungrown)
-
-    @property
-    def key(self) -> str:
-        """Of everything that decides what comes out."""
-        rows = self.calibration_rows
-        made = [self.source, str(self.folder.arch), self.method.name, dict(self.method.settings), self.seed,
-                rows.sha256 if rows else None]
-        return hashlib.sha256(json.dumps(made).encode()).hexdigest()
-
-
-def default_out(model: str, method: Method) -> Path:
-    """NAME-METHOD in the working folder."""
-    name = f"{Path(model).name.removesuffix('.gguf')}-{method.name}"
-    return Path(f"{name}.gguf" if method.form == "gguf" else name)
+__all__ = ["Order", "default_out", "quantise_model"]
 
 
 def quantise_model(order: Order, on_stage: OnStage = lambda _stage: None) -> Provenance:
     """Raises UsageError, or Failure where a reload is not what was made (unless `keep`)."""
-    _refuse(order)
+    refuse(order)
     work = order.out.with_name(f".{order.out.name}.work")
     state = _resumed(work, order.key)
     made = work / ("made.gguf" if order.method.form == "gguf" else "made")
@@ -123,27 +59,6 @@ def quantise_model(order: Order, on_stage: OnStage = lambda _stage: None) -> Pro
     _place(made, order.out, told)
     shutil.rmtree(work)
     return told
-
-
-def _refuse(order: Order) -> None:
-    method, out = order.method, order.out
-    if method.needs_gpu:
-        raise UsageError(f"{method.name} needs {method.needs_gpu}")
-    if order.importance and method.calibration != "takes":
-        raise UsageError(f"--importance: {method.name} takes no importance matrix; K-quants do")
-    if order.model.lower().endswith(".gguf"):
-        name = Path(order.model).name
-        raise UsageError(f"{name}: a method begins with a folder: `workbench convert {name} --to safetensors` makes it, "
-                         "to the bit where the file holds F32 or F16")
-    if method.form == "gguf" and out.suffix != ".gguf":
-        raise UsageError(f"--out: {out.name}: give a name that ends in .gguf")
-    if out.exists():
-        raise UsageError(f"{out.name}: exists already; remove it or choose another name with --out")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out: {out.parent.name}/: no such folder")
-    if method.form == "gguf":
-        gguf_file.tool_for(method.name)
-    quantise_environments.require(method)
 
 
 def _resumed(work: Path, key: str) -> dict[str, Any]:
@@ -185,9 +100,10 @@ def _gguf_library(tool: str | None) -> dict[str, str]:
 def _by_child(order: Order, work: Path, made: Path, on_stage: OnStage) -> dict[str, Any]:
     method, rows = order.method, order.calibration_rows
     source = safetensors(order.model)
-    request = {"model": str(source.path), "out": str(made.resolve()), "settings": dict(method.settings),
-               "seed": order.seed, "rows": [list(row) for row in rows.ids] if rows else [],
-               "threads": os.cpu_count() or 1,
+    dtype = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}[stored_form(order.folder.tensors)]
+    request = {"model": str(source.path), "dtype": dtype, "out": str(made.resolve()),
+               "settings": dict(method.settings), "seed": order.seed,
+               "rows": [list(row) for row in rows.ids] if rows else [], "threads": os.cpu_count() or 1,
                "probe": [list(row) for row in order.probe.ids]}
     shutil.rmtree(made, ignore_errors=True)
     found = quantise_child.run(method.environment, method.child, request, work, env=method.env, on_stage=on_stage)

@@ -64,6 +64,8 @@ class _Reader:
         raise Failure(f"{self._name}: damaged ONNX file: {problem}; export it again")
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
+        if at < end and self._view[at] < 0x80:  # nearly always
+            return self._view[at], at + 1
         value = 0
         for shift in range(0, 70, 7):
             if at >= end:

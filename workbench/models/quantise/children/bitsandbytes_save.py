@@ -12,7 +12,8 @@ def main(order: Path) -> int:
 
     original = common.mean_nats(common.load(asked["model"]), asked["probe"])
     common.tell("quantising")
-    model = common.load(asked["model"], quantization_config=BitsAndBytesConfig(**asked["settings"]["config"]))
+    config = BitsAndBytesConfig(**asked["settings"]["config"])
+    model = common.load(asked["model"], dtype=common.stored_dtype(asked), quantization_config=config)
     expected = common.mean_nats(model, asked["probe"])
     common.tell("saving")
     model.save_pretrained(asked["out"])

@@ -37,10 +37,11 @@ def load(path: str, **more: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(path, **more).eval()
 
 
-def tokenizer(path: str) -> Any:
-    from transformers import AutoTokenizer
+def stored_dtype(asked: dict[str, Any]) -> Any:
+    """The source's own type, in which what is not quantised shall lie and engines compute."""
+    import torch
 
-    return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    return getattr(torch, asked["dtype"])
 
 
 def mean_nats(model: Any, rows: list[list[int]]) -> float:

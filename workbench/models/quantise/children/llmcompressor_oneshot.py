@@ -29,6 +29,7 @@ def main(order: Path) -> int:
     oneshot(**given)
     expected = common.mean_nats(model, asked["probe"])
     common.tell("saving")
+    model.to(common.stored_dtype(asked))  # the integers stay: a scale moves by less than what would change one
     model.save_pretrained(asked["out"], save_compressed=True)
     return common.finish(asked, "llmcompressor", "compressed-tensors", "transformers", "torch",
                          original_nats=original, expected_nats=expected)
