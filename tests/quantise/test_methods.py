@@ -8,6 +8,7 @@ import pytest
 from workbench.errors import Failure, UsageError
 from workbench.flows.quantise import Order, default_out, quantise_model
 from workbench.flows.quantise_environments import RECORDS
+from workbench.flows.quantise_reload import cause
 from workbench.models import quantise
 from workbench.models.quantise import llama_tool, prebuilt
 from workbench.models.quantise.verdict import FAR, NEAR, judge
@@ -96,6 +97,12 @@ def test_existing_results_and_odd_names_are_refused(tmp_path: Path) -> None:
         quantise_model(Order("a/b.gguf", method, tmp_path / "y.gguf"))
     with pytest.raises(UsageError, match="takes no importance matrix"):
         quantise_model(Order("tiny", method, tmp_path / "y.gguf", importance=True))
+
+
+def test_of_an_engines_errors_the_first_is_told() -> None:
+    lines = ["(Worker) ERROR [x.py:1] AttributeError: no attribute 'gemm'", "ERROR RuntimeError: Worker failed", "down"]
+    assert cause(lines) == "AttributeError: no attribute 'gemm'"
+    assert cause(["INFO: all is well"]) == ""
 
 
 @pytest.mark.parametrize(("found", "original", "expected", "good"), [

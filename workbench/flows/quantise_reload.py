@@ -3,6 +3,7 @@
 A folder that loads and answers nonsense is the common failure; no engine notices it by itself.
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -63,7 +64,13 @@ def _post(running: Running, path: str, body: Mapping[str, Any]) -> Any:
         answer.raise_for_status()
         return answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise Failure(f"{running.engine}: {type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+        raise Failure(f"{running.engine}: {cause(running.log_tail(400)) or str(error).splitlines()[0][:200]}") from error
+
+
+def cause(lines: Sequence[str]) -> str:
+    """The first error that an engine wrote: those after it are its consequences."""
+    found = (hit[0] for line in lines if (hit := re.search(r"\w+(Error|Exception): .*", line)))
+    return next(found, "")[:200]
 
 
 def transformers(model: ModelFile, rows: Rows, environment: str = "transformers") -> Asked:
