@@ -19,9 +19,12 @@ from workbench.economics.business import Inputs
 from workbench.economics.sheet_columns import COLUMNS, spelled
 from workbench.files import atomic, write_text
 
-HEAD_ROWS = 1
-TITLE, INPUT = Font(bold=True), PatternFill("solid", fgColor="FFF2CC")
+TITLE, INPUT = Font(name="Calibri", bold=True), PatternFill("solid", fgColor="FFF2CC")
 FORBIDDEN = "[]:*?/\\'"  # in the name of a sheet
+UNITS = (("_frac_per_year", "fraction a year"), ("_rate_per_year", "fraction a year"), ("_frac", "fraction"),
+         ("_usd_per_kwh", "USD"), ("usd_per_kwh", "USD"), ("usd_per_hour", "USD"), ("_usd_per_kw_month", "USD"),
+         ("_usd_per_month", "USD"), ("_usd_per_user", "USD a month"), ("_usd", "USD"), ("_kw", "kW"),
+         ("_rps", "requests/s"), ("_months", "months"), ("months", "months"))  # by the end of an input's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def write_workbook(path: Path, options: Sequence[Sheet], months: int, tables: Ma
     assert isinstance(first, Worksheet)  # a new workbook has one
     cells = _inputs(first, options, months)
     summary = book.create_sheet("Summary")
-    names = [_months(book.create_sheet(_sheet_name(one.name, i)), one.name, cells[one.name], months)
+    names = [_months(book.create_sheet(_sheet_name(one.name, i)), cells[one.name], months)
              for i, one in enumerate(options)]
     _summary(summary, options, names, months)
     for title, rows in tables.items():
@@ -52,22 +55,23 @@ def write_workbook(path: Path, options: Sequence[Sheet], months: int, tables: Ma
 def _inputs(sheet: Worksheet, options: Sequence[Sheet], months: int) -> dict[str, dict[str, str]]:
     """One row an input, one column an option; returns the cell of each input by option."""
     sheet.title = "Inputs"
-    _row(sheet, 1, ["input", *(one.name for one in options), "source"], bold=True)
+    _row(sheet, 1, ["input", *(one.name for one in options), "unit", "source"], bold=True)
     found: dict[str, dict[str, str]] = {one.name: {} for one in options}
     names = ["months", *Inputs.__dataclass_fields__]
     for row, name in enumerate(names, start=2):
         values = [months if name == "months" else getattr(one.inputs, name) for one in options]
         source = next((one.sources[name] for one in options if name in one.sources), "business file")
-        _row(sheet, row, [name, *values, source])
+        unit = next((unit for end, unit in UNITS if name.endswith(end)), "")
+        _row(sheet, row, [name, *values, unit, source])
         for column, one in enumerate(options, start=2):
             sheet.cell(row, column).fill = INPUT
             found[one.name][name] = f"Inputs!${get_column_letter(column)}${row}"
-    _widths(sheet, [30, *(20 for _ in options), 60])
+    _widths(sheet, [30, *(max(14, len(one.name) + 2) for one in options), 16, 70])
     sheet.freeze_panes = "B2"
     return found
 
 
-def _months(sheet: Worksheet, name: str, inputs: Mapping[str, str], months: int) -> str:
+def _months(sheet: Worksheet, inputs: Mapping[str, str], months: int) -> str:
     """A line a month; returns the sheet's name as a formula writes it."""
     _row(sheet, 1, [column.title for column in COLUMNS], bold=True)
     letters = {column.key: get_column_letter(i) for i, column in enumerate(COLUMNS, start=1)}
@@ -80,7 +84,6 @@ def _months(sheet: Worksheet, name: str, inputs: Mapping[str, str], months: int)
             cell.number_format = "0" if column.key in ("month", "machines", "owned", "rented") else "#,##0.00"
     _widths(sheet, [max(12, len(column.title) + 2) for column in COLUMNS])
     sheet.freeze_panes = "B2"
-    del name
     return f"'{sheet.title}'"
 
 
@@ -131,6 +134,9 @@ def _text(sheet: Worksheet, row: int, column: int, value: str) -> None:
 
 
 def _widths(sheet: Worksheet, widths: Sequence[float]) -> None:
+    """Columns as wide as what is in them, and a print on pages that lie across."""
+    sheet.page_setup.orientation, sheet.page_setup.fitToHeight = "landscape", 0
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
     for i, width in enumerate(widths, start=1):
         sheet.column_dimensions[get_column_letter(i)].width = width
 
