@@ -17,7 +17,7 @@ from sims.station import Mode, Station, StationLike
 from workbench.control.events import Arrived, Event, Left
 from workbench.control.front_door import FrontDoor
 from workbench.control.journal import Entry
-from workbench.runlog.schema import Planned
+from workbench.runlog.schema import Planned, followers
 
 
 class Cluster:
@@ -25,6 +25,9 @@ class Cluster:
 
     Open loop: `arrivals_ns` says when each request of the schedule arrives. Closed loop (`concurrency`): the
     next one arrives the moment one leaves. `area_ns` integrates the number of requests inside as it changes.
+
+    A later turn of a session arrives when the turn before it has left and its own `think_ns` are over; until its last
+    turn has left, a session holds its place of a closed loop.
     """
 
     def __init__(
@@ -46,13 +49,18 @@ class Cluster:
         self._closed, self._came = arrivals_ns is None, 0
         n = len(schedule)
         self._times = array("q", [0]) * n if arrivals_ns is None else array("q", arrivals_ns)
-        self._order = array("q", range(n))
+        self._next_turn = followers(schedule)
+        self._pondering = 0
+        order = np.arange(n)
         if not self._closed:  # ties by place in the schedule
-            self._order = array("q", np.argsort(np.frombuffer(self._times, dtype=np.int64), kind="stable").tobytes())
+            order = np.argsort(np.frombuffer(self._times, dtype=np.int64), kind="stable")
+        if self._next_turn:
+            order = order[[not schedule[i].after for i in order]]
+        self._order = array("q", order.astype(np.int64).tobytes())
         self._arrival = self.clock.alarm(Turn.ARRIVE, self._arrive)
         if not self._closed:
             self._arrival.set(self._times[self._order[0]])
-        for _ in range(0 if concurrency is None else min(concurrency, n)):
+        for _ in range(0 if concurrency is None else min(concurrency, len(self._order))):
             self._arrival.set(0)
 
     @property
@@ -63,7 +71,7 @@ class Cluster:
     def run(self, horizon_ns: int | None) -> int:
         """Returns when the run stopped; a request inside at that moment stays unfinished."""
         self.clock.run(horizon_ns)
-        going = self._inside or self._came < len(self.schedule)
+        going = self._inside or self._pondering or self._came < len(self._order)
         stop_ns = horizon_ns if going and horizon_ns is not None else self.last_ns
         self._count(0, stop_ns)
         for station in self.stations:
@@ -73,7 +81,7 @@ class Cluster:
 
     def forget(self) -> None:
         """Everything was read: let go of what grows with the requests (alarms and stations refer to each other)."""
-        self._order, self._times = array("q"), array("q")
+        self._order, self._times, self._next_turn = array("q"), array("q"), {}
         self.record.forget()
 
     def _station(self, number: int, rules: Rules, timing: IterationTime, mode: Mode) -> StationLike:
@@ -92,15 +100,19 @@ class Cluster:
             return
         self._came = place + 1
         index = self._order[place]
-        now_ns = self.clock.env._now
         if not self._closed and place + 1 < len(self._order):
-            self._arrival.set(self._times[self._order[place + 1]] - now_ns)
+            self._arrival.set(self._times[self._order[place + 1]] - self.clock.env._now)
+        self._enter(index)
+
+    def _enter(self, index: int) -> None:
+        now_ns = self.clock.env._now
         planned, record = self.schedule[index], self.record
         record.sent_ns[index] = self.last_ns = now_ns
         refusal = self._refusal(planned)
         if refusal is not None:
             record.refusals[index] = refusal
             record.left_ns[index] = now_ns
+            self._drop(index)
             if self._closed:
                 self._arrival.set(0)
             return
@@ -137,8 +149,27 @@ class Cluster:
             self.record.left_ns[index] = now_ns
             self._count(-1, now_ns)
             self._tell(now_ns, Left(self.schedule[index].request_id))
-            if self._closed and self._came < len(self.schedule):
+            if index in self._next_turn:
+                self._ponder(self._next_turn[index])
+            elif self._closed and self._came < len(self._order):
                 self._arrival.set(0)
+
+    def _ponder(self, index: int) -> None:
+        """The session goes on with this turn."""
+        self._pondering += 1
+
+        def said() -> None:
+            self._pondering -= 1
+            self._enter(index)
+
+        self.clock.at(self.clock.now_ns + self.schedule[index].think_ns, Turn.ARRIVE, said)
+
+    def _drop(self, index: int) -> None:
+        """What would have followed a turn that was refused never comes."""
+        name = self.schedule[index].request_id
+        while (follower := self._next_turn.get(index)) is not None:
+            index = follower
+            self.record.dropped[index] = f"not sent: turn {name} of its session was rejected"
 
     def _count(self, change: int, now_ns: int) -> None:
         self.area_ns += self._inside * (now_ns - self._changed_ns)

@@ -30,6 +30,7 @@ class Record:
             array("q", [NEVER]) * n for _ in range(7))
         self.preemptions = array("q", [0]) * n
         self.refusals: dict[int, str] = {}
+        self.dropped: dict[int, str] = {}  # turns that never came: the one before them was refused
         self.token_ns: dict[int, list[int]] = {}  # as the client sees them
         self.segments: Segments | None = None  # set at the run's end
 
@@ -78,6 +79,8 @@ class Record:
         error[ok] = None
         for index, reason in self.refusals.items():
             outcome[index], error[index] = "rejected", reason
+        for index, reason in self.dropped.items():
+            outcome[index], error[index] = "cancelled", reason
         prompt = [plan.asked_prompt_tok for plan in plans]
         columns = {
             "request_id": [plan.request_id for plan in plans], "tenant": [plan.tenant for plan in plans],
@@ -86,7 +89,7 @@ class Record:
             "asked_output_tok": [plan.asked_output_tok for plan in plans], "prompt_tok": prompt,
             "cached_tok": _known(np.where(tokens > 0, np.maximum(self.column("cached_tok"), 0), NEVER)),
             "output_tok": _known(np.where(tokens > 0, tokens, NEVER)),
-            "intended_ns": [plan.intended_ns for plan in plans], "sent_ns": _known(self.column("sent_ns")),
+            "intended_ns": self._intended(), "sent_ns": _known(self.column("sent_ns")),
             "admit_ns": _known(self.column("admit_ns")), "start_ns": _known(self.column("start_ns")),
             "first_token_ns": _known(first_ns), "last_token_ns": _known(last_ns),
             "end_ns": _known(self.column("left_ns")), "warmup": [plan.warmup for plan in plans],
@@ -94,10 +97,20 @@ class Record:
         }
         if cost_pusd is not None:
             columns["cost_pusd"] = cost_pusd
+        if any(plan.prefix_ids for plan in plans):
+            columns["prefix_ids"] = [plan.prefix_ids or None for plan in plans]
+            columns["prefix_tok"] = [plan.prefix_tok or None for plan in plans]
         log = RunLog.from_columns(origin, columns)
         if not lists:
             return RunLog(origin, log.table, segments=segments)
         return log.with_chunks(*self.tokens())
+
+    def _intended(self) -> list[int | None]:
+        """As planned; a later turn is meant when the one before it has ended and the thinking is done, and comes then.
+        """
+        sent = self.sent_ns
+        return [(None if sent[i] == NEVER else sent[i]) if plan.after else plan.intended_ns
+                for i, plan in enumerate(self.schedule)]
 
     def seen(self) -> tuple[Ints, Ints]:
         """Tokens that the client saw of each request, and when the last one."""

@@ -37,8 +37,10 @@ def simulate(
     `concurrency`. `overheads` default to the profile's. `price_usd_per_hour` is that of one replica; the fleet's
     cost over the run, idle time included, is split by the time that each request spent in an engine.
     `seed` is the schedule's, for the provenance: nothing here is random. `about` is the profile that the provenance
-    names, where `profile` only wraps it. `mode` macro jumps over iterations in which nothing is decided, iteration does
-    not, oracle is the plain implementation that both must equal; the result says what ran. Raises UsageError.
+    names, where `profile` only wraps it. A later turn of a session comes its `think_ns` after the turn before it has
+    ended, and a place of a closed loop is a session's until its last turn has. `mode` macro jumps over iterations in
+    which nothing is decided, iteration does not, oracle is the plain implementation that both must equal; the result
+    says what ran. Raises UsageError.
     """
     times = _arrivals(schedule, arrivals_ns, concurrency)
     setup = Setup(queue, router, replicas, window, dict(queue_with or {}), dict(router_with or {}))
@@ -84,6 +86,9 @@ def _arrivals(
         return None
     times: list[int] = []
     for i, planned in enumerate(schedule):
+        if planned.after:
+            times.append(0)  # never read: it comes when the turn before it has ended
+            continue
         when_ns = planned.intended_ns if arrivals_ns is None else arrivals_ns[i]
         if when_ns is None or when_ns < 0:
             raise UsageError(f"{planned.request_id}: arrives at {when_ns}; give a time of at least 0, or a concurrency")

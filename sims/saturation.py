@@ -98,8 +98,10 @@ def _shared(requests: Sequence[Request]) -> list[Request]:
 
 
 def arrival_rps(schedule: Sequence[Planned]) -> float | None:
-    """Mean rate from the first arrival to the last; None in a closed loop or for fewer than two."""
-    times = [item.intended_ns for item in schedule if item.intended_ns is not None]
-    if len(times) < 2 or len(times) < len(schedule) or max(times) == min(times):
+    """Mean rate from the first arrival to the last; None in a closed loop or for fewer than two. Of sessions: that of
+    their beginnings, times the turns that each has in the mean."""
+    begins = [item for item in schedule if not item.after]
+    times = [item.intended_ns for item in begins if item.intended_ns is not None]
+    if len(times) < 2 or len(times) < len(begins) or max(times) == min(times):
         return None
-    return (len(times) - 1) / (max(times) - min(times)) * 1e9
+    return (len(times) - 1) / (max(times) - min(times)) * 1e9 * len(schedule) / len(begins)

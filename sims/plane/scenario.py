@@ -25,8 +25,8 @@ from workbench.profile.profile import Profile
 from workbench.runlog.schema import Planned
 from workbench.workload.arrivals import Closed
 from workbench.workload.draw import draw
-from workbench.workload.spec import WorkloadSpec
-from workbench.workload.tenants import NamedWorkload, check_names, draw_all
+from workbench.workload.spec import NamedWorkload, WorkloadSpec, check_names
+from workbench.workload.tenants import draw_all
 
 SCHEDULING = {"fcfs": "fifo"}  # what v0.1 called its orders
 
@@ -96,6 +96,9 @@ class PlaneScenario(Settings):
         for spec in (self.workload, *self.workloads):
             if spec is not None and isinstance(spec.arrivals, Closed):
                 raise ValueError("workload.arrivals: clients of the control plane arrive in an open loop")
+            if spec is not None and (spec.tenants or spec.sessions):
+                raise ValueError("workload: with a control plane, tenants are [[workloads]], and there are no "
+                                 "sessions; a scenario without [control] has both")
         check_names(self.workloads)
         desk = plane_of(self.facts).desk
         known.check(desk, self.facts, self._asking())

@@ -9,8 +9,8 @@ from workbench.config import validate
 from workbench.errors import UsageError
 from workbench.workload.arrivals import Bursts, Diurnal, Gamma, Hourly, Open, Poisson, expected_n, times_ns
 from workbench.workload.draw import draw
-from workbench.workload.spec import WorkloadSpec
-from workbench.workload.tenants import NamedWorkload, check_names, draw_all
+from workbench.workload.spec import NamedWorkload, WorkloadSpec, check_names
+from workbench.workload.tenants import draw_all
 
 BURST = {"at_s": 100.0, "for_s": 10.0, "rate_per_s": 40.0}
 KINDS: list[Open] = [

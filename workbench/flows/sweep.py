@@ -15,7 +15,7 @@ from workbench.flows.variants import refuse_copies
 from workbench.metrics import METRICS
 from workbench.stats.intervals import Interval, t_interval
 from workbench.stats.knee import bend, crossing
-from workbench.workload.arrivals import Closed
+from workbench.workload import rated
 
 KIND, SCHEMA = "workbench.sweep", 1
 LOADS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
@@ -76,15 +76,16 @@ def sweep(
     schedule = case.draw(case.scenario.seeds[0])
     case.refuse_unservable(schedule)
     share = len(case.servable(schedule)) / len(schedule)
+    each = len(schedule) / sum(not item.after for item in schedule)  # turns of a session in the mean, else 1
     peak = case.saturation_rps(schedule)
     if peak is None:
         raise UsageError(f"{path.name}: no time passes between its requests' ends, so there is no saturation rate")
-    grid = sorted(set(rates)) or [load * peak / share for load in sorted(set(loads or LOADS))]
+    grid = sorted(set(rates)) or [load * peak / share / each for load in sorted(set(loads or LOADS))]
     seeds = case.scenario.replicated(replications)
     cases = [replace(case, scenario=at_rate(case.scenario, rate)) for rate in grid]
     done = run(replicate, [Task(one, seed, peak) for one in cases for seed in seeds], where, on_done)
     points = [
-        Point(rate * share / peak, rate, tuple(done[i * len(seeds) : (i + 1) * len(seeds)]))
+        Point(rate * each * share / peak, rate, tuple(done[i * len(seeds) : (i + 1) * len(seeds)]))
         for i, rate in enumerate(grid)
     ]
     return {
@@ -99,15 +100,8 @@ def sweep(
 
 
 def at_rate(scenario: Scenario, rate_rps: float) -> Scenario:
-    """The same requests, arriving at another mean rate."""
-    load = scenario.workload
-    assert not isinstance(load.arrivals, Closed)
-    if load.arrivals is not None:
-        changed: dict[str, Any] = {"arrivals": load.arrivals.model_copy(update={"rate_per_s": rate_rps})}
-    else:
-        assert load.trace is not None
-        changed = {"trace": load.trace.model_copy(update={"rate_per_s": rate_rps, "speed": None})}
-    return scenario.model_copy(update={"workload": load.model_copy(update=changed)})
+    """The same requests, arriving at another rate; of sessions, so many begin in a second."""
+    return scenario.model_copy(update={"workload": rated.at_rate(scenario.workload, rate_rps)})
 
 
 def slo_knee(points: Sequence[Point], target_frac: float, asked: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the columns that are not known.
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,9 +80,14 @@ class Part:
     rows: tuple[Row, ...]
 
     def complete_rows(self) -> tuple[Row, ...]:
-        """Every row, and one `unfinished` row for each planned request without one."""
+        """Every row, and one `unfinished` row for each planned request without one; all with their prefixes."""
         seen = {row.request_id for row in self.rows}
-        return self.rows + tuple(p.unfinished() for p in self.schedule if p.request_id not in seen)
+        rows = self.rows + tuple(p.unfinished() for p in self.schedule if p.request_id not in seen)
+        shared = {p.request_id: (p.prefix_ids, p.prefix_tok) for p in self.schedule if p.prefix_ids}
+        if not shared:
+            return rows
+        return tuple(replace(row, prefix_ids=shared[row.request_id][0], prefix_tok=shared[row.request_id][1])
+                     if row.request_id in shared else row for row in rows)
 
 
 def check_schema(found: Any, name: str) -> None:

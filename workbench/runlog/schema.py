@@ -50,13 +50,15 @@ class Row:
     attempts: int = _column("", "tries, hedges included", default=1)
     chunk_ns: tuple[int, ...] | None = _column("ns", "arrival of each chunk that carried tokens")
     chunk_tok: tuple[int, ...] | None = _column("tok", "tokens in each chunk, where known")
+    prefix_ids: tuple[int, ...] | None = _column("", "ids of the blocks that its prompt begins with, where drawn")
+    prefix_tok: int | None = _column("tok", "prompt tokens that one of those ids stands for")
 
 
 COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Row))
 TEXT_COLUMNS = frozenset(
     {"request_id", "tenant", "tier", "model", "engine", "replica", "outcome", "error"}
 )
-LIST_COLUMNS = frozenset({"chunk_ns", "chunk_tok"})
+LIST_COLUMNS = frozenset({"chunk_ns", "chunk_tok", "prefix_ids"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +66,27 @@ class Planned:
     """One drawn request of a schedule, before anything was sent."""
 
     request_id: str
-    intended_ns: int | None  # None in a closed loop: it is sent when a place is free
+    intended_ns: int | None  # None in a closed loop (it is sent when a place is free), and for a later turn
     asked_prompt_tok: int
     asked_output_tok: int
     tenant: str = "default"
     tier: str = "standard"
     warmup: bool = False
     priority: int = 0  # lower is served first, where an engine orders by it (vLLM's convention)
-    prefix_ids: tuple[int, ...] = ()  # one id per full block of `prefix_tok` prompt tokens, from its beginning
+    prefix_ids: tuple[int, ...] = ()  # one id per block of `prefix_tok` prompt tokens, the last one perhaps begun only
     prefix_tok: int = 0  # an id stands for everything up to its block's end: equal ids, equal prefix
+    after: str = ""  # the turn of the same session whose answer must have ended
+    think_ns: int = 0  # from that end until this one is sent
 
     def as_list(self) -> list[Any]:
         """A compact JSON form, in field order, without trailing defaults."""
         values = [getattr(self, item.name) for item in fields(self)]
-        return values if self.priority or self.prefix_ids else values[:7]
+        return values if self.after else values[:10] if self.priority or self.prefix_ids else values[:7]
 
     @property
     def shared_tok(self) -> int:
         """Prompt tokens that have a prefix id: others may begin with the same."""
-        return len(self.prefix_ids) * self.prefix_tok
+        return min(len(self.prefix_ids) * self.prefix_tok, self.asked_prompt_tok)
 
     @staticmethod
     def from_list(values: Sequence[Any]) -> "Planned":
@@ -98,3 +102,25 @@ class Planned:
             intended_ns=self.intended_ns, asked_prompt_tok=self.asked_prompt_tok,
             asked_output_tok=self.asked_output_tok, outcome="unfinished", error="the run ended first",
         )
+
+
+def followers(schedule: Sequence[Planned]) -> dict[int, int]:
+    """Place of a turn -> place of the turn that comes after it; empty without sessions."""
+    if not any(planned.after for planned in schedule):
+        return {}
+    place = {planned.request_id: i for i, planned in enumerate(schedule)}
+    return {place[planned.after]: i for i, planned in enumerate(schedule) if planned.after}
+
+
+def chains(schedule: Sequence[Planned]) -> list[list[int]]:
+    """Places in the schedule, session by session, turns in order; a request that follows nobody begins one."""
+    found: list[list[int]] = []
+    chain_of: dict[str, list[int]] = {}
+    for place, planned in enumerate(schedule):
+        chain = chain_of.get(planned.after) if planned.after else None
+        if chain is None:
+            chain = []
+            found.append(chain)
+        chain.append(place)
+        chain_of[planned.request_id] = chain
+    return found

@@ -23,6 +23,7 @@ from workbench.runlog.segments import Segments
 from workbench.runlog.stored import attach, detach
 
 _META = b"workbench"
+CHUNK_COLUMNS = frozenset({"chunk_ns", "chunk_tok"})
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ class RunLog:
 
     def lists(self, name: str) -> tuple[Ints, Ints]:
         """A list column flattened: (row index of each value, values)."""
-        if self.segments is not None and name in LIST_COLUMNS:
+        if self.segments is not None and name in CHUNK_COLUMNS:
             row, at_ns = self.segments.expand()
             return row, at_ns if name == "chunk_ns" else np.ones_like(at_ns)
         column = self.table.column(name).combine_chunks()

@@ -99,11 +99,79 @@ class EmpiricalTok(Settings):
         return np.asarray(values[picked], dtype=np.int64)
 
 
-Lengths = Annotated[FixedTok | LogNormalTok | EmpiricalTok, Field(discriminator="kind")]
+Plain = FixedTok | LogNormalTok | EmpiricalTok
 
 
-def expected_tok(lengths: FixedTok | LogNormalTok | EmpiricalTok, base: Path | None = None) -> float:
+class Part(Settings):
+    """One kind of request among several."""
+
+    weight: float = Field(gt=0, le=1e9)
+    of: Annotated[Plain, Field(discriminator="kind")]
+
+
+class MixtureTok(Settings):
+    """Several kinds of request, each with lengths of its own, by `weight`.
+
+    Drawn through the inverse of the mixture's distribution over whole tokens, so a larger uniform is a longer request
+    here, too.
+    """
+
+    kind: Literal["mixture"] = "mixture"
+    parts: tuple[Part, ...] = Field(min_length=1, max_length=100)
+
+    def lengths_tok(self, uniform: Floats, base: Path) -> NDArray[np.int64]:
+        ends = [_ends(part.of, base) for part in self.parts]
+        tok = np.arange(min(low for low, _ in ends), max(high for _, high in ends) + 1, dtype=np.int64)
+        weights = np.array([part.weight for part in self.parts])
+        below = sum(weight * _share_up_to(part.of, tok, base)
+                    for weight, part in zip(weights / weights.sum(), self.parts, strict=True))
+        picked = np.searchsorted(np.asarray(below), uniform, side="right")
+        return np.asarray(tok[np.minimum(picked, len(tok) - 1)], dtype=np.int64)
+
+
+Lengths = Annotated[Plain | MixtureTok, Field(discriminator="kind")]
+
+
+def _ends(lengths: Plain, base: Path) -> tuple[int, int]:
+    """The shortest and the longest that can come."""
+    if isinstance(lengths, FixedTok):
+        return lengths.tok, lengths.tok
+    if isinstance(lengths, LogNormalTok):
+        return lengths.min_tok, lengths.max_tok
+    values = lengths.values(base)
+    return int(values.min()), int(values.max())
+
+
+def _share_up_to(lengths: Plain, tok: NDArray[np.int64], base: Path) -> Floats:
+    """P(length <= tok), rounding and clipping included."""
+    if isinstance(lengths, FixedTok):
+        return np.asarray(tok >= lengths.tok, dtype=np.float64)
+    if isinstance(lengths, EmpiricalTok):
+        values = np.sort(lengths.values(base))
+        return np.asarray(np.searchsorted(values, tok, side="right") / len(values), dtype=np.float64)
+    from scipy import special
+
+    mu, sigma = lengths.mu_sigma
+    score = np.log(tok + 0.5) - mu
+    found = special.ndtr(score / sigma) if sigma else (score >= 0).astype(np.float64)
+    return np.asarray(np.where(tok >= lengths.max_tok, 1.0, np.where(tok < lengths.min_tok, 0.0, found)))
+
+
+def correlated(first: Floats, second: Floats, corr: float) -> Floats:
+    """`second` made to follow `first`: uniforms still, whose normal scores have this correlation (Gaussian copula)."""
+    if corr == 0.0:
+        return second
+    from scipy import special
+
+    a, b = (special.ndtri(np.clip(item, 1e-300, None)) for item in (first, second))
+    return np.asarray(special.ndtr(corr * a + math.sqrt(1 - corr * corr) * b), dtype=np.float64)
+
+
+def expected_tok(lengths: Plain | MixtureTok, base: Path | None = None) -> float:
     """Mean length, clipping included, rounding left out (it moves the mean by well under a token)."""
+    if isinstance(lengths, MixtureTok):
+        whole = sum(part.weight for part in lengths.parts)
+        return sum(part.weight * expected_tok(part.of, base) for part in lengths.parts) / whole
     if isinstance(lengths, FixedTok):
         return float(lengths.tok)
     if isinstance(lengths, EmpiricalTok):

@@ -1,5 +1,7 @@
 """Which prompts begin alike: system prompts shared within groups, or the block ids of a trace."""
 
+from hashlib import sha256
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
@@ -9,6 +11,8 @@ from workbench.workload.lengths import Tok
 
 Ids = tuple[int, ...]
 BLOCKS_PER_GROUP = 1 << 20  # an id is group * this + block; no prompt has as many blocks
+SESSION_IDS = 1 << 40  # sessions number their blocks from here on; a group's ids and a trace's stay below
+ID_BITS = 41  # above them is whose workload it is
 
 
 class SharedPrefix(Settings):
@@ -47,11 +51,22 @@ def ideal_hit_frac(ids: list[Ids], block_tok: int, prompt_tok: NDArray[np.int64]
     """Share of all prompt tokens that a cache which never forgets would find, requests taken one after another."""
     seen: set[int] = set()
     hit = 0
-    for own in ids:
-        for number in own:
+    for own, tok in zip(ids, prompt_tok.tolist(), strict=True):
+        whole = own[: tok // block_tok]  # the last one may be begun only
+        for number in whole:
             if number not in seen:
                 break
             hit += block_tok
-        seen.update(own)
+        seen.update(whole)
     total = int(prompt_tok.sum())
     return hit / total if total else 0.0
+
+
+def own_seed(seed: int, name: str) -> int:
+    """Of the workload called so: a stream that no other's changes move."""
+    return int.from_bytes(sha256(f"{seed}/{name}".encode()).digest()[:8])
+
+
+def prefix_mark(name: str) -> int:
+    """Added to the ids of the workload called so: two workloads share no prefix."""
+    return own_seed(0, f"prefix/{name}") >> ID_BITS + 2 << ID_BITS

@@ -92,16 +92,21 @@ class Prompts:
     ) -> list[str] | list[list[int]]:
         """One prompt for each planned request, in order."""
         if form == "ids":
-            return [self._shared_ids(item) + self.token_ids(item.asked_prompt_tok - item.shared_tok, i)
-                    if item.shared_tok < item.asked_prompt_tok else self._shared_ids(item)
+            blocks: dict[int, list[int]] = {}
+            return [self._shared_ids(item, blocks) + self.token_ids(item.asked_prompt_tok - item.shared_tok, i)
+                    if item.shared_tok < item.asked_prompt_tok else self._shared_ids(item, blocks)
                     for i, item in enumerate(schedule)]
         if any(item.prefix_ids for item in schedule):
             raise Failure("prompts that share a prefix need token ids: give the tokenizer, or leave out the prefixes")
         return [self.text(item.asked_prompt_tok, i) for i, item in enumerate(schedule)]
 
-    def _shared_ids(self, item: Planned) -> list[int]:
-        """The blocks that other prompts of the run have too: each depends on the salt and its id alone."""
-        return [tok for number in item.prefix_ids for tok in self.token_ids(item.prefix_tok, PREFIX_REQUEST + number)]
+    def _shared_ids(self, item: Planned, blocks: dict[int, list[int]]) -> list[int]:
+        """The blocks that other prompts of the run have too: each depends on the salt and its id alone. `blocks` are
+        those made already."""
+        for number in item.prefix_ids:
+            if number not in blocks:
+                blocks[number] = self.token_ids(item.prefix_tok, PREFIX_REQUEST + number)
+        return [tok for number in item.prefix_ids for tok in blocks[number]][: item.shared_tok]
 
     def _story(self, encoder: Encoder, n_tok: int, request: int) -> tuple[str, list[int]] | None:
         """World text and its ids; None where the tokenizer cannot write it, or does not decode what it encodes."""

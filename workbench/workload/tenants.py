@@ -6,58 +6,40 @@ the others as it was, with its time, its lengths and its id.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
-from operator import attrgetter
 from pathlib import Path
 
-from pydantic import Field
-
-from workbench.runlog.schema import Planned
-from workbench.workload.draw import draw
-from workbench.workload.spec import WorkloadSpec
-
-ID_BITS = 41  # above them is whose prefix it is; a group's ids and a trace's stay below
-
-
-class NamedWorkload(WorkloadSpec):
-    """`name` (default: its tenant's) begins the ids of its requests."""
-
-    name: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9_.:@-]*$")
-
-    @property
-    def title(self) -> str:
-        return self.name or self.tenant
+from workbench.errors import UsageError
+from workbench.runlog.schema import Planned, chains
+from workbench.workload.prefix import own_seed, prefix_mark
+from workbench.workload.single import draw_one
+from workbench.workload.spec import NamedWorkload
 
 
 def draw_all(specs: Sequence[NamedWorkload], seed: int, *, base: Path | None = None,
              requests: int | None = None) -> tuple[Planned, ...]:
-    """One schedule, in order of time, at one moment in order of the specs; `requests` takes so many of its first."""
+    """One schedule, in order of time, at one moment in order of the specs; `requests` takes so many of its first.
+
+    A session stands together, where it begins.
+    """
     merged = [plan for spec in specs for plan in _own(spec, seed, base)]
-    merged.sort(key=attrgetter("intended_ns"))
-    return tuple(merged[:requests])
+    groups = [[merged[place] for place in chain] for chain in chains(merged)]
+    groups.sort(key=lambda group: group[0].intended_ns or 0)
+    return tuple(plan for group in groups for plan in group)[:requests]
 
 
-def own_seed(seed: int, name: str) -> int:
-    return int.from_bytes(sha256(f"{seed}/{name}".encode()).digest()[:8])
+def draw_tenants(specs: Sequence[NamedWorkload], seed: int, base: Path, requests: int | None,
+                 warmup: int) -> tuple[Planned, ...]:
+    """As `draw_all`; the first `warmup` of them count in no metric, whatever a tenant says."""
+    found = draw_all(specs, seed, base=base, requests=requests)
+    if len(found) <= warmup or len(found) < (requests or 0):
+        raise UsageError(f"the tenants draw {len(found)} requests; {requests or 'all'} are asked for, {warmup} of them "
+                         "warm-up: raise their requests or duration_s")
+    return tuple(replace(plan, warmup=plan.warmup or i < warmup) for i, plan in enumerate(found))
 
 
 def _own(spec: NamedWorkload, seed: int, base: Path | None) -> list[Planned]:
-    mark = _mark(spec.title)
-    return [replace(plan, request_id=f"{spec.title}-{plan.request_id[1:]}",
-                    prefix_ids=tuple(mark + one for one in plan.prefix_ids))
-            for plan in draw(spec, own_seed(seed, spec.title), base=base)]
-
-
-def _mark(name: str) -> int:
-    """Two workloads share no prefix."""
-    return own_seed(0, f"prefix/{name}") >> ID_BITS + 2 << ID_BITS
-
-
-def check_names(specs: Sequence[NamedWorkload]) -> None:
-    """ValueError where two could not be told apart."""
-    names, marks = set[str](), set[int]()
-    for spec in specs:
-        if spec.title in names or _mark(spec.title) in marks:
-            raise ValueError(f"workloads: {spec.title!r} is there already; give one of them a name of its own")
-        names.add(spec.title)
-        marks.add(_mark(spec.title))
+    mark, title = prefix_mark(spec.title), spec.title
+    return [replace(plan, request_id=f"{title}-{plan.request_id[1:]}",
+                    prefix_ids=tuple(mark + one for one in plan.prefix_ids),
+                    after=f"{title}-{plan.after[1:]}" if plan.after else "")
+            for plan in draw_one(spec, own_seed(seed, title), base or Path.cwd())]

@@ -36,6 +36,7 @@ class Trace:
     output_tok: Ints
     prefix_ids: tuple[Ids, ...] = ()  # one entry a request, or none at all
     prefix_tok: int = 0
+    who: tuple[tuple[str, str], ...] = ()  # tenant and tier of each request, or none at all
 
     def __len__(self) -> int:
         return len(self.arrival_ns)
@@ -84,8 +85,9 @@ class Trace:
 
     def _at(self, index: Ints) -> "Trace":
         ids = tuple(self.prefix_ids[i] for i in index.tolist()) if self.prefix_ids else ()
+        who = tuple(self.who[i] for i in index.tolist()) if self.who else ()
         return replace(self, arrival_ns=self.arrival_ns[index], prompt_tok=self.prompt_tok[index],
-                       output_tok=self.output_tok[index], prefix_ids=ids)
+                       output_tok=self.output_tok[index], prefix_ids=ids, who=who)
 
 
 def whole_blocks(ids: Sequence[Ids], block_tok: int, prompt_tok: Ints) -> tuple[Ids, ...]:
