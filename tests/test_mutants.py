@@ -29,7 +29,7 @@ def named(mutant: dict[str, str]) -> str:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages and tests as they are; what is not Python is small."""
     folder = tmp_path_factory.mktemp("mutants")
-    for part in ("workbench", "sims", "engines", "tests", "datasets", "examples", "pyproject.toml"):
+    for part in ("workbench", "sims", "engines", "tests", "datasets", "examples", "docs", "pyproject.toml"):
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.gguf", "envs"))

@@ -55,9 +55,9 @@ class Stage:
         with BACKENDS[backend](limits) as place:
             uid = os.geteuid() if place.uid is None else place.uid
             end = run_in(place, {"program": text, "tests": TESTS, "nonce": NONCE}, limits)
-            left = _left(uid)
+            alive = left(uid)
         verdict = judge(end, NONCE, limits, backend)
-        return {"outcome": verdict.outcome, "reason": verdict.reason, "harm": [*self.harm(verdict.output), *left]}
+        return {"outcome": verdict.outcome, "reason": verdict.reason, "harm": [*self.harm(verdict.output), *alive]}
 
     def harm(self, output: str) -> list[str]:
         """`output` is what the program printed: nothing secret may be in it."""
@@ -79,22 +79,29 @@ class Stage:
                 for path in self.home.iterdir()}
 
 
-def _left(uid: int) -> list[str]:
+def left(uid: int) -> list[str]:
     """Programs from inside a sandbox that live on. The kernel takes a moment to end a namespace."""
     for _ in range(200):
-        found = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if _is_inside(pid, uid)]
+        found = inside(uid)
         if not found:
             return []
         time.sleep(0.01)  # a bound on the waiting, not an order of events
     return [f"a process is left: {pid}" for pid in found]
 
 
-def _is_inside(pid: str, uid: int) -> bool:
-    try:
-        same = os.stat(f"/proc/{pid}").st_uid == uid
-        return same and b"What runs inside" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+def inside(uid: int, *, confined: bool = False) -> list[int]:
+    """The uid's processes of a sandbox, or those of them that have come as far as the filter."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if b"What runs inside" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                continue
+            facts = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if facts["Uid"].split("\t")[0] == str(uid) and (not confined or facts["Seccomp"] == "2"):
+            found.append(int(pid))
+    return found
 
 
 def play(backend: str) -> dict[str, dict[str, object]]:

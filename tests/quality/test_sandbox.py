@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.quality.sandbox_stage import _left
+from tests.quality.sandbox_stage import inside, left
 from workbench.errors import Failure, UsageError
 from workbench.quality.sandbox import Found, Job, Limits, choose, examine, run_code, run_jobs
 from workbench.quality.sandbox.uids import lent
@@ -77,6 +77,13 @@ def test_a_program_that_fails_says_why_in_one_line(program: str, tests: str, out
     assert verdict.reason.isprintable()
 
 
+def test_nothing_left_behind_holds_up_the_end() -> None:
+    program = ("import atexit, threading, time\natexit.register(time.sleep, 60)\n"
+               "threading.Thread(target=time.sleep, args=(60,)).start()")
+    verdict = run_code(program, "", Limits(threads=1))
+    assert (verdict.outcome, verdict.reason) == ("passed", "")
+
+
 def test_jobs_run_in_slots_and_answer_in_order() -> None:
     jobs = [Job(f"x = {n}", "assert x % 3 != 0, x") for n in range(6)]
     outcomes = [verdict.outcome for verdict in run_jobs(jobs, slots=2)]
@@ -106,19 +113,21 @@ def test_a_killed_parent_takes_its_program_with_it(backend: str) -> None:
     text = (f"from workbench.quality.sandbox import run_code\n"
             f"run_code('print(1, flush=True)\\nimport time; time.sleep(60)', '', backend={backend!r})")
     with subprocess.Popen([sys.executable, "-c", text], cwd=Path(__file__).parents[2]) as parent:
-        while not (inside := _children(parent.pid)):
+        while not (uid := _uid_of_child(parent.pid)) or not inside(uid, confined=True):
             assert parent.poll() is None
             time.sleep(0.01)  # until it is there
-        uid = os.stat(f"/proc/{inside[0]}").st_uid
         parent.send_signal(signal.SIGKILL)
-    assert _left(uid) == []
+    assert left(uid) == []
 
 
-def _children(pid: int) -> list[str]:
+def _uid_of_child(pid: int) -> int | None:
+    """Of the last of its children, once it has its own."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        uid = os.stat(f"/proc/{children[-1]}").st_uid if children else 0
     except FileNotFoundError:
-        return []
+        uid = 0
+    return uid or None
 
 
 def test_a_sandbox_that_does_not_start_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,7 @@ def play_as_somebody(backend: str) -> dict[str, dict[str, object]]:
 
 def needs(backend: str) -> None:
     lack = {found.backend: found.lack for found in examine()}[backend]
+    assert "does not hold" not in lack
     if lack:
         pytest.skip(lack)
 

@@ -4,7 +4,7 @@ from itertools import chain
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import booleans, integers, one_of, sampled_from
+from hypothesis.strategies import DrawFn, booleans, composite, integers, one_of, sampled_from, tuples
 
 from workbench.quality.sandbox import bpf, syscalls
 from workbench.quality.sandbox.limits import Limits
@@ -55,11 +55,22 @@ def expected(limits: Limits, threads: bool, number: int, arguments: list[int]) -
     return bpf.ALLOW if listed or any(allows(rule, number, arguments) for rule in rules) else bpf.DENY
 
 
-@given(number=NUMBERS, first=ARGUMENTS, second=ARGUMENTS, processes=integers(1, 2), threads=booleans())
+@composite
+def near_a_rule(draw: DrawFn) -> tuple[int, int, int]:
+    """A call that a rule is about, with one of its values under what the mask hides; the other argument is anything."""
+    rule = draw(sampled_from((*RULES, syscalls.PROCESSES)))
+    value = draw(sampled_from([OWN_PID if value == syscalls.PID else int(value) for value in rule.values]))
+    asked = value | (draw(integers(0, 2**64 - 1)) & ~rule.mask)
+    other = draw(ARGUMENTS)
+    return (rule.number, asked, other) if rule.argument == 0 else (rule.number, other, asked)
+
+
+@given(call=one_of(near_a_rule(), tuples(NUMBERS, ARGUMENTS, ARGUMENTS)), processes=integers(1, 2), threads=booleans())
 def test_what_is_listed_is_allowed_and_all_else_denied(
-    number: int, first: int, second: int, processes: int, threads: bool
+    call: tuple[int, int, int], processes: int, threads: bool
 ) -> None:
-    limits, arguments = Limits(processes=processes), [first, second, 0, 0, 0, 0]
+    number, *first = call
+    limits, arguments = Limits(processes=processes), [*first, 0, 0, 0, 0]
     found = machine(bpf.compiled(limits, threads=threads), bpf.X86_64, number, arguments)
     assert found == expected(limits, threads, number, arguments)
 
