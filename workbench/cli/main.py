@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "capacity": "workbench.cli.capacity:command",
     "business": "workbench.cli.business:command",
     "claims": "workbench.cli.claims:command",
+    "calculators": "workbench.cli.calculators:command",
     "report": "workbench.cli.report:group",
     "chapters": "workbench.cli.chapters:group",
     "lab": "workbench.cli.lab:command",
