@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -206,6 +206,11 @@ class Client:
         if not exchange.done.done():  # whoever waited for it may have been cancelled
             exchange.done.set_result(row)
         self._on_row(row)
+
+    def skip(self, planned: Planned, reason: str) -> None:
+        """A request that is not sent, and why: a row like any other."""
+        row = replace(planned.unfinished(), outcome="cancelled", error=one_line(reason, self._target.api_key))
+        self._on_row(replace(row, model=self._target.model, engine=self._engine))
 
     @property
     def in_flight(self) -> int:

@@ -11,7 +11,7 @@ from workbench.bench.judge import Limits
 from workbench.bench.request import Prompt, body, with_head
 from workbench.bench.target import Target
 from workbench.runlog.provenance import Provenance
-from workbench.runlog.schema import Planned
+from workbench.runlog.schema import Planned, chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,14 @@ class Plan:
         return Plan(target, tuple(schedule), tuple(body(target, planned, prompt) for planned, prompt in pairs), **rest)
 
     def shared(self, workers: int) -> "list[Plan]":
-        """One plan a worker: every so-manieth request, and a part of the concurrency."""
+        """One plan a worker: every so-manieth request (or session, whole), and a part of the concurrency."""
         if workers == 1:
             return [self]
+        talks = chains(self.schedule)
+        places = [sorted(place for talk in talks[i::workers] for place in talk) for i in range(workers)]
         return [replace(
-            self, schedule=self.schedule[i::workers], contents=self.contents[i::workers],
+            self, schedule=tuple(self.schedule[place] for place in places[i]),
+            contents=tuple(self.contents[place] for place in places[i]),
             concurrency=None if self.concurrency is None else (self.concurrency + workers - 1 - i) // workers,
         ) for i in range(workers)]
 

@@ -13,7 +13,7 @@ from workbench.bench.target import Target
 from workbench.errors import Failure, UsageError
 from workbench.runlog.part import PartWriter, part_path, read_part
 from workbench.runlog.provenance import Provenance
-from workbench.runlog.schema import Planned
+from workbench.runlog.schema import Planned, chains
 
 if TYPE_CHECKING:
     from workbench.runlog.table import RunLog
@@ -73,12 +73,13 @@ def _check(
         raise ValueError("two requests of the schedule have the same id")
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency: {concurrency}: must be at least 1")
-    most = min(len(schedule), concurrency or len(schedule))
+    talks = chains(schedule)
+    most = min(len(talks), concurrency or len(talks))
     if not 1 <= workers <= most:
         raise UsageError(f"workers: {workers}: must be 1 to {most}, so that each has a request to send")
     if stagger_s < 0:
         raise UsageError(f"stagger_s: {stagger_s}: must not be negative")
-    if concurrency is None and any(planned.intended_ns is None for planned in schedule):
+    if concurrency is None and any(planned.intended_ns is None and not planned.after for planned in schedule):
         raise UsageError("this workload has no arrival times: give a concurrency, or arrivals with a rate")
     for path in (final, part_path(final)):
         if path.exists():

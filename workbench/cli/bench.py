@@ -145,9 +145,20 @@ def _text(summary: dict[str, Any], provenance: dict[str, Any]) -> Any:
     lengths = summary["lengths"]
     said = [f"prompts: {lengths['method']}; {_length(lengths['prompt_tok'])}"]
     said.append(f"outputs: {_length(lengths['output_tok'])}")
+    said += _prefix(summary["prefix"])
     client = "client_limited" if summary["client"]["client_limited"] else "not the limit"
     said.append(f"client: {client}; log: {summary['run']}")
     return Group(summary_table(summary, provenance), *(escape(line) for line in said))
+
+
+def _prefix(found: dict[str, Any]) -> list[str]:
+    """Nothing where the server tells nothing and nothing was shared."""
+    if found["hit_frac"] is None and not found["shared_on_purpose"]:
+        return []
+    told = "not told by the server" if found["hit_frac"] is None else f"{found['hit_frac']:.1%} of prompt tokens"
+    ideal = found["ideal_hit_frac"]
+    asked = f"{ideal:.1%} were shared on purpose" if ideal is not None else "nothing was shared on purpose"
+    return [f"found in the prefix cache: {told} ({asked})"]
 
 
 def _length(found: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from workbench.bench.lengths import obtained
 from workbench.bench.run import run
 from workbench.bench.target import Target
 from workbench.files import write_json
+from workbench.flows.bench_hits import hits
 from workbench.flows.bench_prompts import Made, calibrated, check, exact, none_succeeded
 from workbench.flows.bench_spec import BenchSpec, EngineSpec, TargetSpec
 from workbench.runlog.provenance import Provenance, collect
@@ -132,6 +133,7 @@ def _summarised(log: "RunLog", made: Made, folder: Path) -> dict[str, Any]:
 
     summary = summarise(log) | {
         "client": log.provenance.client, "lengths": made.how | obtained(log.counted.rows()),
+        "prefix": hits(log),
         "run": paths.shown(folder / LOG),
     }
     write_json(folder / SUMMARY, summary)

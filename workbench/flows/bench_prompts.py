@@ -17,7 +17,7 @@ from workbench.errors import Failure
 from workbench.models.tokenizer import load
 from workbench.runlog.provenance import Provenance
 from workbench.runlog.schema import Planned
-from workbench.workload.prompts import WORDS, Prompts
+from workbench.workload.prompts import PREFIX_REQUEST, WORDS, Prompts
 
 if TYPE_CHECKING:
     from workbench.runlog.table import RunLog
@@ -54,12 +54,20 @@ def calibrated(
 ) -> Made:
     """Text whose length was tried out on the endpoint; an endpoint that answers no probe is a Failure."""
     source = Prompts(load(tokenizer) if tokenizer else None)
+    shares = any(planned.prefix_ids for planned in schedule)  # then by words: text that is cut there begins alike
+    tokenizer = None if shares else tokenizer
     make: Callable[[int, int], str] = source.text if tokenizer else partial(_words, source)
     probe = _Probe(target, make, folder / "probes", provenance)
     found = calibrate(probe, [planned.asked_prompt_tok for planned in schedule])
     shutil.rmtree(folder / "probes")  # all went well: only a failure is worth keeping
     what = "text by the tokenizer given" if tokenizer else "words"
-    if found is None:
+    if shares:
+        units = found.curve.units_for if found is not None else round
+        word_tok = 1.0 if found is None else found.curve.tok_per_unit
+        prompts = [_sharing(source, planned, i, units(planned.asked_prompt_tok), word_tok)
+                   for i, planned in enumerate(schedule)]
+        how = {"method": "words, shared beginnings cut between words", **(found.as_dict() if found else {})}
+    elif found is None:
         prompts = [make(planned.asked_prompt_tok, i) for i, planned in enumerate(schedule)]
         how = {"method": f"{what}, not calibrated: the server reports no usage"}
     else:
@@ -71,6 +79,18 @@ def calibrated(
 def _words(source: Prompts, n_words: int, request: int) -> str:
     """The salt and then always the same words, so that prompts of as many words have nearly as many tokens."""
     return " ".join([source.words(1, request), *islice(cycle(WORDS), n_words - 1)])
+
+
+def _sharing(source: Prompts, planned: Planned, request: int, n_words: int, word_tok: float) -> str:
+    """Words in which each block that others have too is as many words as it has tokens, as nearly as may be."""
+    words: list[str] = []
+    per_block = planned.prefix_tok / word_tok
+    for i, number in enumerate(planned.prefix_ids):
+        more = int((i + 1) * per_block) - int(i * per_block)
+        words += _words(source, more, PREFIX_REQUEST + number).split() if more else []
+    words = words[:n_words]
+    own = n_words - len(words)
+    return " ".join([*words, *(_words(source, own, request).split() if own else [])])
 
 
 def check(target: Target, prompt: Prompt, folder: Path, provenance: Provenance) -> None:
