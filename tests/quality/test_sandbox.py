@@ -112,12 +112,15 @@ def test_cpu_is_limited_apart_from_the_wall_time(program: str) -> None:
 def test_a_killed_parent_takes_its_program_with_it(backend: str) -> None:
     text = (f"from workbench.quality.sandbox import run_code\n"
             f"run_code('print(1, flush=True)\\nimport time; time.sleep(60)', '', backend={backend!r})")
-    with subprocess.Popen([sys.executable, "-c", text], cwd=Path(__file__).parents[2]) as parent:
-        while not (uid := _uid_of_child(parent.pid)) or not inside(uid, confined=True):
-            assert parent.poll() is None
-            time.sleep(0.01)  # until it is there
-        parent.send_signal(signal.SIGKILL)
-    assert left(uid) == []
+    with tempfile.TemporaryDirectory() as base:  # its own folder outlives a parent that cannot remove it
+        os.chmod(base, 0o755)
+        env = {**os.environ, "TMPDIR": base}
+        with subprocess.Popen([sys.executable, "-c", text], cwd=Path(__file__).parents[2], env=env) as parent:
+            while not (uid := _uid_of_child(parent.pid)) or not inside(uid, confined=True):
+                assert parent.poll() is None
+                time.sleep(0.01)  # until it is there
+            parent.send_signal(signal.SIGKILL)
+        assert left(uid) == []
 
 
 def _uid_of_child(pid: int) -> int | None:
