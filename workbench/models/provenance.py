@@ -81,7 +81,7 @@ def read(model: Path) -> Provenance | None:
     if schema != SCHEMA or not isinstance(raw.get("files"), dict) or set(raw) - names:
         raise Failure(f"{path.name}: damaged; quantise the model again")
     try:
-        return Provenance(**raw)
+        return Provenance(**raw | {"reloads": tuple(raw.get("reloads", ()))})
     except TypeError as error:
         raise Failure(f"{path.name}: damaged ({error}); quantise the model again") from error
 
