@@ -1,4 +1,4 @@
-"""Prompts that share on purpose are really found in a real engine's cache, and the rate is reported beside the ideal."""
+"""Prompts that share on purpose are really found in a real engine's cache; the rate stands beside the ideal."""
 
 import json
 from pathlib import Path

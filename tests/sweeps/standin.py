@@ -27,6 +27,8 @@ class Service:
         self.thread.start()
         self.fault: str | None = None
         self.served = 0
+        self.one_at_a_time_s = 0.0  # each answer waits for those before it, and takes so long
+        self.free_s = 0.0  # when those who came so far are served
         self.dead = threading.Event()
         self.port: int = asyncio.run_coroutine_threadsafe(self._open(), self.loop).result(10)
 
@@ -54,6 +56,10 @@ class Service:
             await asyncio.sleep(60)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         n = asked["max_tokens"]
+        if self.one_at_a_time_s:
+            now_s = self.loop.time()
+            self.free_s = max(self.free_s, now_s) + self.one_at_a_time_s
+            await asyncio.sleep(self.free_s - now_s)
         for i in range(n):
             if self.fault == "dies" and i == n // 2 and self.served > 1:
                 self.dead.set()
@@ -68,7 +74,12 @@ class Service:
         await writer.drain()
 
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        def over() -> None:
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.call_soon(self.loop.stop)
+
+        self.loop.call_soon_threadsafe(over)
         self.thread.join(10)
 
 
@@ -101,7 +112,7 @@ class StandIn:
         self.stopped = False
 
     def prompts(self, schedule: Sequence[Planned], folder: Path) -> Made:
-        self.service.served, self.service.fault = 0, self.faults.next()
+        self.service.served, self.service.fault, self.service.free_s = 0, self.faults.next(), 0.0
         if self.service.fault == "interrupt":
             raise KeyboardInterrupt
         return Made(["x" * item.asked_prompt_tok for item in schedule], 1, {"method": "one letter a token"})

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import orjson
 
+from workbench.bench.pileup import PileUp
 from workbench.bench.plan import Plan
 
 Progress = Callable[[int, int], None]  # requests done, requests in all
@@ -30,6 +31,7 @@ class Worker:
     errors: IO[bytes]
     total: int
     done: int = 0
+    in_flight: int = 0
     ready: bool = False
     end: dict[str, Any] = field(default_factory=dict)  # its last word
     tail: bytes = b""
@@ -41,7 +43,7 @@ class Worker:
             if "ready" in message:
                 self.ready = True
             elif "done" in message:
-                self.done = message["done"]
+                self.done, self.in_flight = message["done"], message["in_flight"]
             else:
                 self.end = message
 
@@ -53,7 +55,9 @@ class Worker:
         return how + (f": {words[-1]}" if words else "")
 
 
-def work(plans: Sequence[Plan], on_progress: Progress | None) -> tuple[list[dict[str, Any]], bool, str]:
+def work(
+    plans: Sequence[Plan], on_progress: Progress | None, pile_up: PileUp | None = None,
+) -> tuple[list[dict[str, Any]], bool, str]:
     """(each worker's last word, whether we were asked to stop, how the first without one ended).
 
     Where one ends without its last word the others are asked to stop, too: half a load is another load.
@@ -64,7 +68,7 @@ def work(plans: Sequence[Plan], on_progress: Progress | None) -> tuple[list[dict
             for worker, plan in zip(crew, plans, strict=True):
                 with contextlib.suppress(BrokenPipeError):
                     plan.send(_stdin(worker))
-            _follow(crew, on_progress)
+            _follow(crew, on_progress, pile_up)
             for worker in crew:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     worker.process.wait(STOP_GRACE_S)
@@ -98,9 +102,9 @@ def _stdin(worker: Worker) -> IO[bytes]:
     return worker.process.stdin
 
 
-def _follow(crew: Sequence[Worker], on_progress: Progress | None) -> None:
+def _follow(crew: Sequence[Worker], on_progress: Progress | None, pile_up: PileUp | None) -> None:
     """Read every worker to the end of its output; once all are ready, say when t=0 is."""
-    started = False
+    started, started_s = False, 0.0
     with selectors.DefaultSelector() as selector:
         for worker in crew:
             assert worker.process.stdout is not None
@@ -117,8 +121,13 @@ def _follow(crew: Sequence[Worker], on_progress: Progress | None) -> None:
                     for other in crew:
                         other.process.terminate()
             if not started and all(worker.ready for worker in crew):
-                started = True
+                started, started_s = True, time.monotonic()
                 _go(crew)
+            if started and pile_up is not None and pile_up.why is None and pile_up.saw(
+                    time.monotonic() - started_s, sum(worker.done for worker in crew),
+                    sum(worker.in_flight for worker in crew)):
+                for worker in crew:
+                    worker.process.terminate()  # in order: what is in flight becomes rows
             if on_progress is not None and any(worker.done for worker in crew):
                 on_progress(sum(worker.done for worker in crew), sum(worker.total for worker in crew))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.bench.crew import Progress, work
 from workbench.bench.judge import Limits, together, unjudged
+from workbench.bench.pileup import PileUp
 from workbench.bench.plan import Plan
 from workbench.bench.request import Prompt
 from workbench.bench.target import Target
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 def run(
     target: Target, schedule: Sequence[Planned], prompts: Sequence[Prompt], final: Path, provenance: Provenance, *,
     concurrency: int | None = None, stagger_s: float = 0.2, limits: Limits | None = None,
-    on_progress: Progress | None = None, loop: str = "uvloop", workers: int = 1,
+    on_progress: Progress | None = None, loop: str = "uvloop", workers: int = 1, stop_over_saturation: bool = False,
 ) -> "RunLog":
     """Send the schedule and return its log, which then lies at `final` (a .parquet file).
 
     `concurrency` None sends at the intended times (open loop); a number keeps that many in flight. Every planned
     request is a row, also when the run is cut short: on Ctrl-C or SIGTERM the log is written, marked partial, and
     KeyboardInterrupt is raised; when a worker dies, likewise, with Failure. Of several workers each sends every
-    so-manieth request, on one clock.
+    so-manieth request, on one clock. With `stop_over_saturation` an open loop ends early where answers pile up beyond
+    saving: the log is partial and its `client` says `over_saturated`.
     """
     _check(schedule, prompts, final, concurrency, stagger_s, workers)
     plan = Plan.of(
@@ -41,13 +43,16 @@ def run(
         PartWriter(plan.part, provenance, schedule).close()
     except OSError as error:
         raise Failure(f"{plan.part.name}: cannot be written: {error.strerror or error}") from error
-    ends, interrupted, words = work(plan.shared(workers), on_progress)
+    pile_up = PileUp(max(item.intended_ns or 0 for item in schedule) / 1e9) if stop_over_saturation else None
+    ends, interrupted, words = work(plan.shared(workers), on_progress, None if concurrency is not None else pile_up)
     for end in ends:
         if "failed" in end:
             raise Failure(str(end["failed"]))
     judged = [end["end"] for end in ends if "end" in end]
     client = together(judged) if len(judged) == len(ends) else unjudged("the client ended before it could judge itself")
     stopped = bool(client.pop("stopped", True))
+    if pile_up is not None and pile_up.why is not None:
+        client["over_saturated"] = pile_up.why
     known = read_part(plan.part).provenance
     started = client.pop("started_at_utc", known.started_at_utc)
     from workbench.runlog.table import finish  # pandas takes longer to load than all else: only now

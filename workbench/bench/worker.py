@@ -151,7 +151,7 @@ async def _measure(
         while not sending.done() and not stopping.done():
             await asyncio.wait([sending, stopping], timeout=WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             ended.write()
-            report({"done": ended.n, "total": len(requests)})
+            report({"done": ended.n, "total": len(requests), "in_flight": client.in_flight})
         cpu_s = time.process_time() - cpu_s
         cpu_frac = cpu_s / max(client.clock() / 1e9, 1e-9)
         stopped = not sending.done()

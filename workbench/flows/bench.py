@@ -64,7 +64,7 @@ def bench(
         try:
             log = run(
                 found.target, schedule, found.made.prompts, folder / LOG, provenance, concurrency=spec.concurrency,
-                on_progress=on_progress, workers=spec.workers,
+                on_progress=on_progress, workers=spec.workers, stop_over_saturation=spec.stop_over_saturation,
             )
         except KeyboardInterrupt:
             _keep(folder, found.made, note)

@@ -57,6 +57,7 @@ class BenchSpec(Settings):
     concurrency: int | None = Field(default=None, ge=1)
     workers: int = Field(default=1, ge=1, le=64)  # processes that send; more than one where one core is not enough
     seed: int = Field(default=0, ge=0)
+    stop_over_saturation: bool = False  # end an open loop early where answers pile up beyond saving
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.flows.sweeps.points import Point
-from workbench.runlog.schema import Planned
+from workbench.runlog.schema import Planned, chains
 
 START_S = 60.0  # defaults, until something was measured: an engine of its own
 START_OURS_S = 10.0  # llama.cpp and the fake engine start in seconds
@@ -34,12 +34,22 @@ def estimate(point: Point, schedule: Sequence[Planned], rows: Iterable[dict[str,
     same = [row for row in good if row["setting_key"] == point.setting.key]
     start_s = 0.0 if loaded else _start_s(point, same or good)
     answer_s, basis = _answer_s(point, schedule, same, good)
-    times = [item.intended_ns for item in schedule if item.intended_ns is not None]
-    if point.concurrency is None and times:
-        run_s = max(times) / 1e9 + answer_s
+    places = max(1, point.concurrency or 1)
+    if point.concurrency is None:
+        run_s = sending_s(schedule, answer_s)
     else:
-        run_s = answer_s * -(-len(schedule) // max(1, point.concurrency or 1))
+        run_s = answer_s * -(-len(schedule) // places) + _thinking_s(schedule, range(len(schedule))) / places
     return Estimate(start_s, run_s + AROUND_S, basis)
+
+
+def sending_s(schedule: Sequence[Planned], answer_s: float = 0.0) -> float:
+    """When an open loop's last answer is there, if each takes so long."""
+    return max((schedule[talk[0]].intended_ns or 0) / 1e9 + len(talk) * answer_s + _thinking_s(schedule, talk)
+               for talk in chains(schedule))
+
+
+def _thinking_s(schedule: Sequence[Planned], places: Iterable[int]) -> float:
+    return sum(schedule[i].think_ns for i in places) / 1e9
 
 
 def _start_s(point: Point, known: Sequence[dict[str, Any]]) -> float:

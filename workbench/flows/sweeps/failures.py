@@ -8,7 +8,7 @@ from typing import Any, Literal
 from workbench.redact import redact
 
 Kind = Literal["refused", "not installed", "out of memory", "hangs at start", "dies at start", "dies", "too slow",
-               "no answer", "not tried", "client"]
+               "no answer", "not tried", "client", "over-saturated"]
 _MEMORY = re.compile(r"out of memory|outofmemory|cannot allocate|bad_alloc|failed to allocate|oom-kill", re.IGNORECASE)
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system|Input/output error")
 

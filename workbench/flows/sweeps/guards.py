@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 def guards(
     log: RunLog, before: Mapping[str, float], after: Mapping[str, float], telemetry: Mapping[str, Any], *,
-    shares_prefix: bool,
+    shares_prefix: bool, turns: bool = False,
 ) -> dict[str, Any]:
     """Each guard's figures (null: not told) and, in `warnings`, in words what is not as it should be."""
     counted = log.counted
@@ -47,7 +47,8 @@ def guards(
         warnings += [f"client_limited: {reason}" for reason in log.provenance.client.get("reasons", ["unknown"])]
     return {
         "prefix": hits | {"shared_on_purpose": shares_prefix}, "preemptions": preempted, "steady": steady,
-        "gpu": on_gpu, "others_frac": others, "saturated": saturated(log), "not_ok": bad, "warnings": warnings,
+        "gpu": on_gpu, "others_frac": others, "saturated": None if turns else saturated(log), "not_ok": bad,
+        "warnings": warnings,
     }
 
 

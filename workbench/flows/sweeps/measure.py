@@ -26,6 +26,7 @@ from workbench.runlog.schema import Planned
 from workbench.runlog.table import RunLog, read
 
 LOG, SUMMARY = "run.parquet", "summary.json"
+QUIET_S = 5.0  # after a run was cut short: how long the engine may take to put its requests aside
 DEATH_S = 1.0  # after errors: how long to wait for the engine's process to be seen dead
 
 
@@ -71,7 +72,11 @@ def measure(
         if not (folder / LOG).exists():
             return Measured({}, kind)
         log, failure = read(folder / LOG), kind
-    fields = _fields(log, host, before, spec, folder, usd_per_hour, shares_prefix=shares_prefix)
+    fields = _fields(log, host, before, spec, folder, usd_per_hour, shares_prefix=shares_prefix,
+                     turns=any(item.after for item in schedule))
+    cut = log.provenance.client.get("over_saturated")
+    if failure is None and cut and host.alive():
+        failure = PointFailure("over-saturated", str(cut))
     return Measured(fields, failure or _died(log, host))
 
 
@@ -88,7 +93,7 @@ def _sent(
     )
     workers = min(spec.workers, point.concurrency or len(schedule), len(schedule))
     return run(host.target, schedule, made.prompts, folder / LOG, provenance, concurrency=point.concurrency,
-               workers=workers)
+               workers=workers, stop_over_saturation=spec.load.stop_over_saturation)
 
 
 def _died(log: RunLog, host: Host) -> PointFailure | None:
@@ -117,7 +122,7 @@ def _alive(host: Host) -> bool:
 
 def _fields(
     log: RunLog, host: Host, before: Mapping[str, float], spec: SweepSpec, folder: Path,
-    usd_per_hour: float | None, *, shares_prefix: bool,
+    usd_per_hour: float | None, *, shares_prefix: bool, turns: bool,
 ) -> dict[str, Any]:
     search = spec.load.search
     slo = Slo(**search.slo.model_dump()) if search else None
@@ -128,7 +133,7 @@ def _fields(
     begin_ns, end_ns = window_ns(log)
     reduced = telemetry.reduce(head, samples, begin_ns, end_ns)
     metrics = flat(summary)
-    found = guards(log, before, host.metrics(), reduced, shares_prefix=shares_prefix)
+    found = guards(log, before, host.metrics(), reduced, shares_prefix=shares_prefix, turns=turns)
     return {
         "outcomes": summary["outcomes"], "requests": summary["requests"], "metrics": metrics,
         "guards": found, "telemetry": reduced, **per_token(log, usd_per_hour, reduced["energy_j"]),
@@ -168,6 +173,20 @@ def per_token(log: RunLog, usd_per_hour: float | None, energy_j: float | None) -
         "usd_per_million_output_tok": _over(usd, output_tok, 1e6), "usd_per_million_tok": _over(usd, all_tok, 1e6),
         "j_per_output_tok": _over(energy_j, output_tok), "j_per_tok": _over(energy_j, all_tok),
     }
+
+
+def quiet(host: Host) -> bool:
+    """Whether the engine says, within a few seconds, that it has put aside what was cut off. False where it does not
+    tell: then it is started anew."""
+    until_s = time.monotonic() + QUIET_S
+    while (running := host.metrics().get("running")) and time.monotonic() < until_s:
+        time.sleep(0.1)
+    return running == 0
+
+
+NOTHING_SERVED: Mapping[str, None] = dict.fromkeys((
+    "output_tok", "prompt_tok", "window_usd", "usd_per_million_output_tok", "usd_per_million_tok", "j_per_output_tok",
+    "j_per_tok"))
 
 
 def _total(log: RunLog, column: str) -> int | None:

@@ -17,12 +17,12 @@ from workbench.flows.sweeps.environment import (
     gpu_words,
     machine_facts,
 )
-from workbench.flows.sweeps.estimate import Estimate, estimate
+from workbench.flows.sweeps.estimate import Estimate, estimate, sending_s
 from workbench.flows.sweeps.failures import PointFailure
 from workbench.flows.sweeps.fingerprint import Fingerprint, Here, differing, fingerprint
 from workbench.flows.sweeps.guards import disturbed
 from workbench.flows.sweeps.hosts import Shelf, Starter
-from workbench.flows.sweeps.measure import measure
+from workbench.flows.sweeps.measure import NOTHING_SERVED, measure, quiet
 from workbench.flows.sweeps.points import Point, Setting, cases, digest, points
 from workbench.flows.sweeps.session import Session, session
 from workbench.flows.sweeps.spec import SweepSpec
@@ -100,6 +100,7 @@ class Sweep:
             self.done.add(point.id)
             return None
         expected = estimate(point, schedule, store.rows.values(), loaded=engines.loaded(point.setting))
+        refusal = refusal or self._above_saturated(store, point)
         if refusal is None and (why := self.budget.refuses(expected.whole_s)):
             return f"{point.id}: {why} ({expected.basis})"
         row = self._row(store, engines, point, schedule, (now, refusal, expected))
@@ -112,6 +113,20 @@ class Sweep:
             self.note(f"{point.id}: {warning}")
         self.ran += 1
         self.done.add(point.id)
+        return None
+
+    def _above_saturated(self, store: Store, point: Point) -> PointFailure | None:
+        """Why a rate need not be tried: a lower one was too much already."""
+        if not self.spec.load.skip_above_saturated or point.rate_per_s is None:
+            return None
+        for row in self._mine(store):
+            asked, lower = row["asked"], row["asked"]["rate_per_s"]
+            too_much = (row["failure"] or {}).get("kind") == "over-saturated" or (
+                row.get("guards") or {}).get("saturated")
+            if (row["setting_key"], asked["workload"]) == (point.setting.key, point.workload) and too_much \
+                    and lower is not None and lower < point.rate_per_s:
+                return PointFailure("not tried", f"{point.rate_per_s:g}/s is above {lower:g}/s, at which answers piled "
+                                    f"up ({row['id']})")
         return None
 
     def _row(
@@ -131,7 +146,7 @@ class Sweep:
                     deadline_s=self._deadline_s(point, schedule),
                 )
                 fields, failure = measured.fields, measured.failure
-                if failure is not None:
+                if failure is not None and not (failure.kind == "over-saturated" and quiet(host)):
                     engines.stop()  # what went wrong once is not measured on
         wall_s = time.monotonic() - begun
         return {
@@ -141,14 +156,13 @@ class Sweep:
             "usd_per_hour": self.budget.usd_per_hour, "estimated_s": expected.whole_s, "estimate": expected.basis,
             "environment": self._environment(point.setting), "fingerprint": now,
             "failure": None if failure is None else failure.as_dict(), "metrics": {}, "slo": None,
-            "usd_per_million_tok": None, **fields,
+            **NOTHING_SERVED, **fields,
         }
 
     def _deadline_s(self, point: Point, schedule: Sequence[Planned]) -> float:
         most_s = self.spec.max_point_s
         if point.searched:
-            span_s = max((item.intended_ns or 0) for item in schedule) / 1e9
-            most_s = min(most_s, 2 * span_s + SEARCH_SLACK_S)
+            most_s = min(most_s, 2 * sending_s(schedule) + SEARCH_SLACK_S)
         left_s = self.budget.left_s
         return most_s if left_s is None else max(0.1, min(most_s, left_s))
 

@@ -1,15 +1,19 @@
 """SWEEP.toml: which engines in which settings, under which workloads, at which load."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from workbench.config import Settings, validate
+from workbench.errors import UsageError
+from workbench.workload.rated import at_rate
 from workbench.workload.spec import WorkloadSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_POINTS = 10_000
+SHAPES = ("poisson", "gamma", "fixed", "diurnal", "hourly")  # bursts have rates of their own: in the workload
 
 
 class EngineGrid(Settings):
@@ -76,7 +80,9 @@ class LoadSpec(Settings):
     rate_per_s: tuple[float, ...] = ()
     concurrency: tuple[int, ...] = ()
     search: SearchSpec | None = None
-    arrivals: dict[str, Any] = Field(default_factory=lambda: {"kind": "poisson"})  # of the open loop, without its rate
+    arrivals: dict[str, Any] = Field(default_factory=lambda: {"kind": "poisson"})  # of workloads that say none
+    stop_over_saturation: bool = True  # a rate at which answers pile up beyond saving is cut short and labelled
+    skip_above_saturated: bool = False  # rates above one at which they did are labelled and not tried
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -86,8 +92,8 @@ class LoadSpec(Settings):
         for values in (self.rate_per_s, self.concurrency):
             if any(value <= 0 for value in values) or len(set(values)) < len(values):
                 raise ValueError("load: values must be above 0, and none twice")
-        if "rate_per_s" in self.arrivals or self.arrivals.get("kind") not in ("poisson", "gamma", "fixed"):
-            raise ValueError('load: arrivals are { kind = "poisson", "gamma" (with cv) or "fixed" }, without a rate')
+        if "rate_per_s" in self.arrivals or self.arrivals.get("kind") not in SHAPES:
+            raise ValueError(f"load: arrivals are of a kind with a rate ({', '.join(SHAPES)}), and it is left out here")
         return self
 
 
@@ -116,7 +122,7 @@ class SweepSpec(Settings):
     max_point_s: float = Field(default=1800.0, gt=0)  # a point that takes longer is stopped and labelled
     telemetry_interval_s: float = Field(default=0.2, ge=0.02, le=60)
     engine: tuple[EngineGrid, ...] = Field(min_length=1)
-    workload: tuple[dict[str, Any], ...] = Field(min_length=1)  # [workload] of a bench file, with a name, no arrivals
+    workload: tuple[dict[str, Any], ...] = Field(min_length=1)  # [workload] of a bench file, with a name
     load: LoadSpec
     decide: Decide | None = None
     price: Price = Field(default_factory=Price)
@@ -133,8 +139,8 @@ class SweepSpec(Settings):
         names = [table.get("name") for table in self.workload]
         if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names) or len(set(names)) < len(names):
             raise ValueError("workload: each needs a name of its own (letters, digits, dot, dash, underscore)")
-        if any("arrivals" in table for table in self.workload):
-            raise ValueError("workload: the load says when requests arrive; leave out arrivals")
+        if any(table.get("arrivals") == {"kind": "closed"} for table in self.workload):
+            raise ValueError("workload: [load] says how many are in flight at once: leave out arrivals")
         for grid in self.engine:
             unknown = sorted(set(grid.workload) - set(names))
             if unknown:
@@ -149,6 +155,14 @@ class SweepSpec(Settings):
     def drawn_from(self, name: str, rate_per_s: float | None, file: str = "sweep") -> WorkloadSpec:
         """The workload called `name` at a rate; None is the closed loop."""
         table = next(table for table in self.workload if table["name"] == name)
-        arrivals = {"kind": "closed"} if rate_per_s is None else {**self.load.arrivals, "rate_per_s": rate_per_s}
-        own = {key: value for key, value in table.items() if key != "name"}
-        return validate(WorkloadSpec, own | {"arrivals": arrivals}, f"{file}: workload {name}")
+        own, where = {key: value for key, value in table.items() if key != "name"}, f"{file}: workload {name}"
+        if rate_per_s is None:
+            return validate(WorkloadSpec, own | {"arrivals": {"kind": "closed"}}, where)
+        shaped = own.get("arrivals", {})
+        if not isinstance(shaped, Mapping):
+            raise UsageError(f"{where}: arrivals: {shaped!r}: write a table, such as {{ kind = \"diurnal\", ... }}")
+        if "tenants" not in own and not shaped:
+            own |= {"arrivals": {**self.load.arrivals, "rate_per_s": rate_per_s}}
+        if shaped.get("kind") == "trace":  # as recorded, stretched
+            own = {key: value for key, value in own.items() if key != "arrivals"}
+        return at_rate(validate(WorkloadSpec, own, where), rate_per_s)
