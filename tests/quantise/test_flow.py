@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from workbench.errors import Failure, UsageError
-from workbench.flows.quantise import Order, quantise_model
+from workbench.flows.quantise import Order, quantise_model, wrong
 from workbench.flows.quantise_environments import ready
 from workbench.models import find, provenance, quantise
 from workbench.models.quantise.method import Method
@@ -101,6 +101,17 @@ def test_the_page_runs_as_it_is_shown(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True,
                               env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(PAGE.parents[2])})
         assert done.returncode == 0, (line, done.stderr)
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ([{"engine": "a", "perplexity": 2.0, "good": True}, {"engine": "b", "refused": "no"}], ""),
+    ([{"engine": "a", "refused": "no"}, {"engine": "b", "untried": "x"}], "a refuses it: no"),
+    ([{"engine": "b", "untried": "x"}], ""),
+    ([{"engine": "a", "perplexity": 9.0, "good": False, "words": "9"}, {"engine": "b", "perplexity": 2.0}],
+     "a reads it as another model: 9"),
+])
+def test_what_speaks_against_keeping_it(rows: list[dict[str, object]], said: str) -> None:
+    assert wrong(rows) == said
 
 
 def test_nan_in_the_weights_is_found_before_anything_is_made(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`workbench models inspect`: what a model is and needs, from its header, joined with what the engines here read."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,17 +17,19 @@ from workbench.models.headers import Header
 from workbench.models.shipped import find as gguf_of
 from workbench.models.shipped import resolve
 
+_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.gguf)")  # OWNER/NAME, which may be a folder too
 ENGINE_FORM = {"GGUF": "gguf", "safetensors": "safetensors", "ONNX": "onnx"}
 
 
 def inspect(model: str) -> dict[str, Any]:
     """A path, a shipped name, or an id from the table of architectures (then without weights)."""
     path = Path(model)
-    if (not path.exists() and "/" in model) or (not path.exists() and _known(model)):
+    if path.exists():
+        return _described(headers.read(path), path, "")
+    if _known(model) or _ID.fullmatch(model):
         return _by_id(model)
-    if not path.exists():
-        return _described(headers.read(_shipped(model)), _shipped(model), model)
-    return _described(headers.read(path), path, "")
+    shipped = _shipped(model)
+    return _described(headers.read(shipped), shipped, model)
 
 
 def _shipped(model: str) -> Path:

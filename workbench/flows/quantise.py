@@ -6,7 +6,7 @@ the result appears under its name when it is whole, or not at all.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,19 @@ def quantise_model(order: Order, on_stage: OnStage = lambda _stage: None) -> Pro
             state["reloads"][engine] = _reloaded(engine, order, model, state["made"])
             write_json(work / "state.json", state)
     told = _provenance(order, made, state)
-    bad = [row for row in state["reloads"].values() if row.get("good") is False]
-    if bad and not order.keep:
-        raise Failure(f"{order.out.name}: not kept: {bad[0]['engine']} reads it as another model: {bad[0]['words']}; "
-                      "--keep keeps it nevertheless")
+    if told.kept_despite and not order.keep:
+        raise Failure(f"{order.out.name}: not kept: {told.kept_despite}; --keep keeps it nevertheless")
     _place(made, order.out, told)
     shutil.rmtree(work)
     return told
+
+
+def wrong(reloads: Iterable[Mapping[str, Any]]) -> str:
+    """Who reads it as another model; or that nobody who tried could read it. Empty where all is well."""
+    rows = list(reloads)
+    bad = [f"{row['engine']} reads it as another model: {row['words']}" for row in rows if row.get("good") is False]
+    refused = [f"{row['engine']} refuses it: {row['refused']}" for row in rows if "refused" in row]
+    return "; ".join(bad or ([] if any("perplexity" in row for row in rows) else refused))
 
 
 def _resumed(work: Path, key: str) -> dict[str, Any]:
@@ -140,7 +146,6 @@ def _provenance(order: Order, made: Path, state: Mapping[str, Any]) -> Provenanc
     size_bytes = sum(path.stat().st_size for path in weights)
     params = read_gguf_header(made).params if made.is_file() else sum(_sizes(order.folder))
     rows = order.calibration_rows
-    bad = [row["words"] for row in state["reloads"].values() if row.get("good") is False]
     told = state["made"]
     return Provenance(
         method=order.method.name, form=order.method.form, bits_per_weight=round(8 * size_bytes / params, 4),
@@ -151,7 +156,7 @@ def _provenance(order: Order, made: Path, state: Mapping[str, Any]) -> Provenanc
         library=told["library"], calibration=rows.told() if rows else None,
         settings=dict(order.method.settings) | ({"importance_matrix": True} if order.importance else {}),
         files={order.out.name: next(iter(files.values()))} if made.is_file() else files, made_at_utc=now_utc(),
-        reloads=tuple(state["reloads"].values()), kept_despite="; ".join(bad),
+        reloads=tuple(state["reloads"].values()), kept_despite=wrong(state["reloads"].values()),
     )
 
 

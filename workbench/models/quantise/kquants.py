@@ -66,8 +66,8 @@ def run_tool(tool: Tool, source: Path, quant: str, out: Path, importance: Import
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, env=_environment())
     if done.returncode or not out.is_file():
         said = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        raise Failure(f"{out.name.strip('.').split('.gguf')[0]}: {quant} by {tool.label} failed: "
-                      f"{' | '.join(said[-2:])[:300] or f'exit code {done.returncode}'}")
+        last = " | ".join(said[-2:])[:300] or f"exit code {done.returncode}"
+        raise Failure(f"{source.name}: {quant} by {tool.label} failed: {last}")
 
 
 def write_importance(path: Path, importance: Importance) -> None:
