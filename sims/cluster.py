@@ -55,7 +55,7 @@ class Cluster:
         if not self._closed:  # ties by place in the schedule
             order = np.argsort(np.frombuffer(self._times, dtype=np.int64), kind="stable")
         if self._next_turn:
-            order = order[[not schedule[i].after for i in order]]
+            order = order[[not schedule[i].after for i in order.tolist()]]
         self._order = array("q", order.astype(np.int64).tobytes())
         self._arrival = self.clock.alarm(Turn.ARRIVE, self._arrive)
         if not self._closed:

@@ -57,8 +57,8 @@ def test_correlated_lengths_keep_their_distribution_and_no_correlation_changes_n
     assert correlated(one, two, 0.0) is two
     third = correlated(one, two, 0.8)
     assert np.abs(np.sort(third) - (np.arange(50_000) + 0.5) / 50_000).max() < 0.01
-    ranks = [np.argsort(np.argsort(item)) for item in (one, third)]
-    assert np.corrcoef(*ranks)[0, 1] == pytest.approx(6 / np.pi * np.arcsin(0.4), abs=0.01)  # Spearman's, of a normal
+    ranks = np.array([np.argsort(np.argsort(item)) for item in (one, third)], dtype=np.float64)
+    assert np.corrcoef(ranks)[0, 1] == pytest.approx(6 / np.pi * np.arcsin(0.4), abs=0.01)  # Spearman's, of a normal
     raw = LENGTHS | {"requests": 50, "arrivals": POISSON, "output_tok": {"kind": "empirical", "tok": [1, 5, 9]}}
     plain, bent = draw(spec(**raw), 3), draw(spec(**raw, length_corr=-0.9), 3)
     assert [(a.intended_ns, a.asked_prompt_tok) for a in plain] == [(b.intended_ns, b.asked_prompt_tok) for b in bent]
@@ -103,7 +103,7 @@ def mixed(*more: dict[str, Any], **top: Any) -> WorkloadSpec:
 def test_tenants_in_one_workload_leave_each_other_alone() -> None:
     base, more = draw(mixed(), 5), draw(mixed({"tenant": "new", "requests": 9, "arrivals": POISSON, **LENGTHS}), 5)
     assert [item for item in more if item.tenant != "new"] == list(base)
-    begins = [item.intended_ns for item in base if not item.after]
+    begins = [item.intended_ns or 0 for item in base if not item.after]
     assert begins == sorted(begins)
     acme = {one for item in base if item.tenant == "acme" for one in item.prefix_ids}
     assert not acme & {one for item in base if item.tenant == "talk" for one in item.prefix_ids}

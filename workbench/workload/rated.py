@@ -3,8 +3,9 @@
 from typing import Any
 
 from workbench.errors import UsageError
-from workbench.workload.arrivals import Bursts, Closed
+from workbench.workload.arrivals import Closed
 from workbench.workload.spec import WorkloadSpec
+from workbench.workload.varying import Bursts
 
 
 def rate_of(spec: WorkloadSpec) -> float:

@@ -109,7 +109,7 @@ class WorkloadSpec(Settings):
         twice = [key for key in found if key in raw]
         if twice:
             raise ValueError(f"{twice[0]}: the preset {raw['lengths']!r} says it; leave out one of the two")
-        return {key: value for key, value in raw.items() if key != "lengths"} | found
+        return {key: value for key, value in raw.items() if key != "lengths"} | dict(found)
 
     @model_validator(mode="after")
     def _one_way_to_say_who(self) -> "WorkloadSpec":

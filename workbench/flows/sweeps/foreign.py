@@ -65,6 +65,8 @@ def via(
 def shape_of(spec: BenchSpec) -> Shape:
     """Raises UsageError naming what not every client can be asked for."""
     load = spec.workload
+    if load.sessions is not None or load.prefix is not None:
+        raise UsageError("--via: sessions and shared prefixes are ours alone: clients make prompts of their own")
     if not isinstance(load.prompt_tok, FixedTok) or not isinstance(load.output_tok, FixedTok):
         raise UsageError("--via: lengths must be fixed: clients draw other lengths from the same distribution")
     arrivals = load.arrivals
