@@ -136,6 +136,9 @@ def test_rates_are_never_rounded_down() -> None:
     ("usd_per_hour = 0.36", "", "give either machine"), ("weights = [1, 3]", "weights = [0, 0]", "nobody"),
     ('burst = "rent"', 'burst = "rant"', "none of the on_demand"), ("pue = 1.5", "pue = 0.5", "greater than or equal"),
     ("usd_per_kwh = 0.1", 'region = "US-Ohyo"', "did you mean 'US-Ohio"), ("power_kw = 1", "", "power_kw is missing"),
+    ('kind = "on_demand"\nname = "rent"\nusd_per_hour = 0.36', 'kind = "spot"\nname = "rent"\n'
+     'machine = "lambda-1x-h100-sxm"', "none of the on_demand"),
+    ('burst = "rent"', '[[way]]\nkind = "spot"\nname = "s"\nmachine = "lambda-1x-h100-sxm"', "has no spot price"),
     ('name = "own"', 'name = "rent"', "different names"), ("server_usd = 3600", "servr_usd = 1", "servr_usd"),
 ])
 def test_what_is_wrong_is_one_line(base: Path, old: str, new: str, message: str) -> None:

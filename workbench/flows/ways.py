@@ -10,6 +10,7 @@ from workbench.economics.cost_spec import CostSpec, OwnedWay, RentedWay
 from workbench.economics.owned import Owned, energy_kwh, month
 from workbench.economics.rented import Spot, best_mix
 from workbench.economics.unit_cost import HOURS_PER_MONTH
+from workbench.errors import UsageError
 from workbench.hardware.owning import Dated, electricity, facility, server
 from workbench.hardware.prices import ApiPrice, MachinePrice, find, machines
 
@@ -45,10 +46,16 @@ def rent_of(way: RentedWay, stale: Stale) -> float:
     else:
         row = find(machines(), way.machine, "machine")
         stale.look(row)
-        usd = row.spot_usd_per_hour or row.usd_per_hour if way.kind == "spot" else row.usd_per_hour
+        usd = _spot_usd(row) if way.kind == "spot" else row.usd_per_hour
     if way.kind == "spot":
         return Spot(usd, way.interruptions_per_hour, way.lost_s).usd_per_served_hour
     return usd * (1 - way.discount_frac)
+
+
+def _spot_usd(row: MachinePrice) -> float:
+    if row.spot_usd_per_hour is None:
+        raise UsageError(f"way: machine {row.name!r} has no spot price in the table; give usd_per_hour")
+    return row.spot_usd_per_hour
 
 
 def owned_of(way: OwnedWay, stale: Stale) -> Owned:

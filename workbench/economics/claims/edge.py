@@ -37,3 +37,11 @@ def int4_and_int2() -> Found:
     numbers = {"bits_four": four["bits_per_weight"], "cloze_four": four["cloze"], "bits_least": two["bits_per_weight"],
                "cloze_least": two["cloze"]}
     return judged(numbers, holds=two["cloze"] > 0.9, otherwise="incomplete")
+
+
+def browser_bits() -> Found:
+    """Downloads of a 1B in three formats: what fewer bits save of the first visit."""
+    one = models.find("Llama-3.2-1B")
+    numbers = {f"{quant.lower()}_mb": one.weight_bytes(quant) / 1e6 for quant in ("Q8_0", "Q4_K_M", "Q3_K_M")}
+    small = numbers["q3_k_m_mb"] < numbers["q4_k_m_mb"] < numbers["q8_0_mb"]
+    return Found("incomplete" if small else "wrong", numbers)  # of the download; the speed is another question
