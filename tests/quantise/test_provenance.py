@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engines import find as find_engine
 from workbench.errors import Failure, UsageError, WorkbenchError
 from workbench.files import read_json, write_json
+from workbench.flows.engine_models import model_for
 from workbench.models import find, provenance
 from workbench.models.folder import open_folder
 from workbench.models.licence import licence_of
@@ -103,6 +105,9 @@ def test_quantised_folders_are_known_by_what_they_say(folder: Path) -> None:
     write_json(folder / "config.json", config | {"quantization_config": {"quant_method": "gptq"}})
     found = open_quantised(folder)
     assert (found.quant, found.context_tok, found.params) == ("gptq", 4096, 0)
+    assert model_for(find_engine("vllm-cpu"), str(folder)) == found  # served as it is
+    with pytest.raises(UsageError, match="model holds gptq; leave it out"):
+        model_for(find_engine("vllm-cpu"), str(folder), "F16")
     write_json(folder / "config.json", config | {"quantization_config": []})
     with pytest.raises(Failure, match="no quant_method"):
         open_quantised(folder)
