@@ -17,6 +17,7 @@ from workbench.errors import Failure, UsageError
 from workbench.flows import quality_show
 from workbench.flows.quality import Suite
 from workbench.flows.quality_spec import SuiteSpec
+from workbench.paths import data
 from workbench.quality.rows import Row
 from workbench.quality.store import PART, ROWS, QualityLog, read, write
 from workbench.quality.task_spec import TaskSpec
@@ -172,6 +173,16 @@ def test_a_choice_may_name_its_answer_and_options_begin_with_a_space(tmp_path: P
     (item,) = Lines(TaskSpec.model_validate({"name": "x", "file": str(tmp_path / "x.jsonl"), "form": "choice"})).items()
     assert (item.options, item.labels, item.right, item.right_label, item.item) == (
         (" red", " blue"), ("red", "blue"), 1, "blue", "1")
+
+
+def test_the_example_loads_with_its_tasks_and_cells(tmp_path: Path) -> None:
+    text = (data("examples") / "quality.toml").read_text()
+    spec = parse(SuiteSpec, text, "quality.toml")
+    assert [setting.quant for setting in spec.settings()] == ["F16", "Q8_0", "Q4_0", "TQ2_0"]
+    assert {one.form for one in spec.specs(tmp_path)} == {"choice", "code", "text"}
+    plain = text.replace("# [[", "[[").replace("# name", "name").replace("# file", "file").replace("# form", "form")
+    whole = parse(SuiteSpec, plain.replace("# lm_eval", "lm_eval").replace("# data", "data"), "quality.toml")
+    assert [one.name for one in whole.task] == ["mine", "mmlu"]
 
 
 def two_cells(tmp_path: Path, second: list[Row]) -> Path:

@@ -1,10 +1,12 @@
 """Templates that others wrote: Jinja in a sandbox, without files, bounded in what they may write."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, Undefined
-from jinja2.exceptions import TemplateError
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from workbench.errors import Failure, UsageError
@@ -17,12 +19,30 @@ def _raise(message: str) -> NoReturn:
     raise TemplateError(message)
 
 
+class _Bounded(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox keeps a template from our objects; this keeps it from our memory."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and max(abs(left), abs(right)) > 1000:
+            raise SecurityError("a power of large numbers")
+        if operator == "*":
+            times = [value for value in (left, right) if isinstance(value, int)]
+            size = max((len(value) for value in (left, right) if hasattr(value, "__len__")), default=1)
+            if size * max(times, default=1) > MOST_CHARS and size > 0 and len(times) < 2:
+                raise SecurityError(f"a repetition beyond {MOST_CHARS}")
+        if operator == "%" and isinstance(left, str) and re.search(r"\d{4,}|\*", left):
+            raise SecurityError("a format that is padded so wide")
+        return super().call_binop(context, operator, left, right)
+
+
 class Template:
     """One text with holes. `where` is how errors call it. `strict`: a hole without a value is an error."""
 
     def __init__(self, text: str, where: str, *, strict: bool = True) -> None:
         self.text, self.where = text, where
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Bounded(
             trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
             undefined=StrictUndefined if strict else Undefined,
         )
