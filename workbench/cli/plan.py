@@ -12,9 +12,14 @@ from workbench.cli.common import emit, escape, json_option, note
 @click.argument("plan_path", metavar="PLAN.toml", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=None,
               help="Folder for plan.json (default: runs/plan-TIME).")
-@click.option("--min-quality", type=float, default=None, help="Leave out what scores less (default: the file's).")
+@click.option("--min-quality", default=None, metavar="SCORE|TASK=SHARE", help="Leave out what scores less (default: "
+              "the file's); TASK=0.95: what keeps less of the unquantised score of TASK.")
+@click.option("--quality-table", type=click.Path(path_type=Path), default=None, metavar="FILE.csv",
+              help="Where TASK's scores are (default: the shipped model's; `workbench quality report --table`).")
 @json_option
-def command(plan_path: Path, out: Path | None, min_quality: float | None, as_json: bool) -> None:
+def command(
+    plan_path: Path, out: Path | None, min_quality: str | None, quality_table: Path | None, as_json: bool,
+) -> None:
     """Find the fewest replicas that keep the SLO at the load, for each candidate, and what they cost.
 
     Found by simulation on the candidates' profiles, on the same requests for each; beside it stands what
@@ -24,13 +29,16 @@ def command(plan_path: Path, out: Path | None, min_quality: float | None, as_jso
     \b
     Example:
       workbench init plan && workbench plan plan.toml
+      workbench plan plan.toml --min-quality tiny_code=0.95
     """
     from workbench.flows.plan import plan_file
+    from workbench.flows.quality_plan import asked_for
     from workbench.paths import shown, stamped
 
     folder = out or stamped("plan")
+    least, quality = asked_for(min_quality, quality_table)
     found = plan_file(plan_path, folder, on_candidate=lambda name: note(f"simulate candidate {name} ..."),
-                      min_quality=min_quality)
+                      min_quality=least, quality=quality)
     emit(found, as_json, lambda: _text(found, shown(folder / "plan.json")))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from workbench.cli import quality_compare, quality_distance, quality_greedy, quality_report
 from workbench.cli import quality_tables as tables
 from workbench.cli.common import emit, json_option, note, progress
 
@@ -189,3 +190,7 @@ def tiny_world(out: Path, as_json: bool) -> None:
 
     files = [path.name for path in make(out)]
     emit({"files": files}, as_json, lambda: f"{shown(out)}: {', '.join(files)}")
+
+
+for _command in (quality_distance.distance, quality_greedy.greedy, quality_report.report, quality_compare.compare):
+    group.add_command(_command)

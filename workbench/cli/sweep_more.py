@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.common import emit, escape, json_option, note, plain
+from workbench.cli.common import emit, json_option, note, plain
 
 PATH = click.Path(path_type=Path)
 
@@ -82,29 +82,18 @@ def report(folder: Path, out: Path | None, gallery: Path | None, as_json: bool) 
       workbench sweep report runs/sweep-cpu --gallery reports/gallery/cpu
     """
     from workbench import paths
-    from workbench.figures.chart import Chart
-    from workbench.figures.static import render
+    from workbench.cli.tables import page_text
     from workbench.figures.table import Table
-    from workbench.files import atomic, write_json, write_text
     from workbench.flows.sweeps.report import report as rendered
-    from workbench.report.gallery import place
-    from workbench.report.sheet import as_notebook, sheet
+    from workbench.report.rendered import write
 
     found = rendered(folder)
     target = out or folder / "report"
-    write_text(target / "report.html", sheet(found.title, found.lines, found.shown, found.about))
-    write_json(target / "report.json", found.data)
-    for chart in found.shown:
-        if isinstance(chart, Chart):
-            with atomic(target / f"{chart.name}.svg") as temporary:
-                temporary.write_bytes(render(chart, "svg"))
-    note(f"wrote {paths.shown(target / 'report.html')}")
+    note(f"wrote {paths.shown(write(found, target, gallery))}")
     if gallery is not None:
-        kept = {"results.json": found.results, "provenance.json": found.about}
-        place(as_notebook(found.title, found.lines, found.shown), found.about, kept, found.title, gallery)
         note(f"wrote {paths.shown(gallery)}")
     first = next(item for item in found.shown if isinstance(item, Table))
-    emit({**found.data, "out": paths.shown(target)}, as_json, lambda: _table(first, found.lines))
+    emit({**found.data, "out": paths.shown(target)}, as_json, lambda: page_text(first, found.lines))
 
 
 @click.command()
@@ -129,15 +118,3 @@ def export(folder: Path, out: Path | None, as_json: bool) -> None:
     write_text(target, to_csv(rows))
     emit({"file": paths.shown(target), "rows": [row.model_dump() for row in rows]}, as_json,
          lambda: plain(f"wrote {paths.shown(target)}: {len(rows)} rows"))
-
-
-def _table(drawn: Any, lines: tuple[str, ...]) -> Any:
-    from rich.console import Group
-    from rich.table import Table
-
-    shown = Table(box=None)
-    for column in drawn.columns:
-        shown.add_column(escape(column))
-    for row in drawn.rows:
-        shown.add_row(*map(escape, row))
-    return Group(shown, "", *map(escape, lines))

@@ -46,6 +46,13 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: 
     return table
 
 
+def page_text(drawn: Any, lines: Sequence[str]) -> Any:
+    """A report's first table and what it says, for a terminal."""
+    from rich.console import Group
+
+    return Group(plain_table(drawn.columns, drawn.rows), "", *map(escape, lines))
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""

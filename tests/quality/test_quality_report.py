@@ -1,0 +1,111 @@
+"""Quality joined with speed: by weights and KV type, mismatches said, nothing ranked that items cannot tell apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.errors import UsageError
+from workbench.figures.chart import Chart
+from workbench.flows.quality_join import joined
+from workbench.flows.quality_plan import asked_for
+from workbench.flows.quality_report import report
+from workbench.flows.quality_speed import Speed
+from workbench.quality.rows import Row
+from workbench.quality.store import QualityLog
+from workbench.quality.store import write as write_log
+from workbench.quality.table import write as write_table
+from workbench.runlog.provenance import collect
+
+FACTS = {"version": {"asked": None, "seen": "1.0", "seen_via": "package"}}
+
+
+def cell(folder: Path, quant: str, right: np.ndarray, engine: str = "llama.cpp") -> Path:
+    about = collect("real", engine=engine, engine_facts=FACTS, model="tiny", quant=quant, kv_type="f16",
+                    weights_id=f"id of {quant}")
+    rows = tuple(Row("task", f"i{i}", outcome="ok", correct=bool(value), score=float(value), answer=str(value))
+                 for i, value in enumerate(right))
+    (folder / f"{engine}-{quant}").mkdir(parents=True)
+    write_log(QualityLog(about, rows), folder / f"{engine}-{quant}" / "rows.parquet")
+    return folder
+
+
+def speed(quant: str, runs: tuple[float, ...], **other: str) -> Speed:
+    given = {"engine": "llama.cpp", "version": "1.0", "model": "tiny-27m", "kv_type": "f16",
+             "weights_id": f"id of {quant}", "load": "1 in flight"} | other
+    return Speed(given["engine"], given["version"], given["model"], quant, given["kv_type"], given["weights_id"],
+                 given["load"], runs)
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    right = np.ones(200)
+    near, bad = right.copy(), right.copy()
+    near[:3], bad[:40] = 0, 0
+    for quant, values in (("F16", right), ("Q4_0", near), ("Q2_K", bad)):
+        cell(tmp_path, quant, values)
+    return tmp_path
+
+
+def test_a_sentence_says_what_was_shown_and_no_more(answers: Path) -> None:
+    found, rows = report([answers], [], [])
+    assert rows[0].label == "F16"
+    said = {text.partition(":")[0]: text for text in found.data["sentences"]}
+    assert "not distinguishable from F16 (200 items in 1 tasks" in said["Q4_0"]
+    assert "task 20.0 ± " in said["Q2_K"]
+    assert "points lower than F16" in said["Q2_K"]
+    by = {row.label: row for row in rows}
+    assert (by["Q4_0"].values["flips"], by["Q4_0"].values["flips_n"]) == (3, 200)
+    assert by["Q2_K"].tasks["task"].retained == pytest.approx(0.8)
+    assert by["F16"].tasks["task"].retained_low == 1
+
+
+def test_speed_joins_on_weights_and_what_does_not_match_is_said(answers: Path) -> None:
+    known = [speed("F16", (100.0, 102.0, 98.0)), speed("Q4_0", (200.0, 204.0), version="2.0"),
+             speed("Q2_K", (300.0, 303.0), weights_id="another mix"), speed("Q4_0", (1.0,), engine="vllm-cpu"),
+             speed("Q4_0", (9.0, 9.0), kv_type="q8_0")]
+    found = {one.quant: one for one in joined([answers], [], known)}
+    assert found["F16"].beware == ()
+    assert found["F16"].speed is known[0], "a grown model counts as the one it grew from"
+    assert found["Q4_0"].speed is known[1]
+    assert found["Q4_0"].beware == ("speed is of llama.cpp 2.0, quality of 1.0",)
+    assert found["Q2_K"].beware == ("speed is of tiny-27m, whose Q2_K mixes other types of tensors",)
+    other = joined([answers], [], [speed("F16", (1.0,), engine="vllm-cpu")])
+    assert all(one.speed is None for one in other), "another engine's speed says nothing of this one's"
+
+
+def test_how_much_faster_has_an_interval(answers: Path) -> None:
+    found = speed("Q4_0", (200.0, 204.0, 196.0)).times(speed("F16", (100.0, 102.0, 98.0)))
+    assert found is not None
+    assert found.low < 2 < found.high
+    assert found.mean == pytest.approx(2, rel=0.01)
+    assert speed("Q4_0", (2.0,)).times(speed("F16", (1.0, 1.0))) is None
+    assert speed("F16", (100.0,)).usd_per_million_tok(0.36) == pytest.approx(1.0)
+    assert speed("F16", (100.0,)).tok_per_s.n == 1
+
+
+def test_charts_show_intervals_and_the_page_is_made(answers: Path, tmp_path: Path) -> None:
+    from workbench.report.rendered import write
+
+    found, rows = report([answers], [], [], usd_per_hour=0.1)
+    page = write(found, tmp_path / "out", tmp_path / "gallery")
+    assert "Q2_K" in page.read_text()
+    assert (tmp_path / "gallery" / "README.md").is_file()
+    assert all(chart.panels[0].series[0].low for chart in found.shown if isinstance(chart, Chart))
+    write_table(rows, tmp_path / "t.csv")
+    least, quality = asked_for("task=0.95", tmp_path / "t.csv")
+    assert (least, quality is not None) == (0.95, True)
+
+
+def test_bad_questions(answers: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--base 'Q8_0': no such row; there are F16"):
+        report([answers], [], [], base="Q8_0")
+    with pytest.raises(UsageError, match="--load '4 in flight': not measured; there are no speeds"):
+        report([answers], [], [], load="4 in flight")
+    with pytest.raises(UsageError, match="nothing to report"):
+        report([], [], [])
+    with pytest.raises(UsageError, match="no such run log or sweep folder"):
+        report([answers], [], [tmp_path / "none.parquet"])
+    assert asked_for("0.8", None) == (0.8, None)
+    with pytest.raises(UsageError, match=r"give a number, or TASK=0.95"):
+        asked_for("task=much", None)

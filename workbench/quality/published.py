@@ -1,0 +1,64 @@
+"""Figures that others published, typed in with their source: imported, never joined with what was measured here."""
+
+from dataclasses import dataclass
+
+from workbench.hardware.table import Line, lines
+from workbench.paths import datasets
+
+DISTANCE, SPEED = "llama_3_8b_distance.csv", "llama_3.1_8b_speed.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDistance:
+    """`kl_mean` in nats; errors are the source's standard errors. `imatrix` is empty without an importance matrix."""
+
+    model: str
+    quant: str
+    imatrix: str
+    size_gib: float
+    perplexity: float
+    perplexity_err: float
+    kl_mean: float
+    kl_mean_err: float
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSpeed:
+    """Tokens per second of one sequence alone, on a machine that the source does not name."""
+
+    model: str
+    quant: str
+    bits_per_weight: float
+    size_gib: float
+    prefill_tok_per_s: float
+    decode_tok_per_s: float
+    source: str
+    licence: str
+
+
+def distances() -> tuple[PublishedDistance, ...]:
+    return tuple(
+        PublishedDistance(*_named(line), line.text("imatrix"), *map(line.positive, (
+            "size_gib", "perplexity", "perplexity_err", "kl_mean", "kl_mean_err")), *_from(line))
+        for line in lines(datasets() / "published" / DISTANCE)
+    )
+
+
+def speeds() -> tuple[PublishedSpeed, ...]:
+    return tuple(
+        PublishedSpeed(*_named(line), *map(line.positive, (
+            "bits_per_weight", "size_gib", "prefill_512_tok_per_s", "decode_128_tok_per_s")), *_from(line))
+        for line in lines(datasets() / "published" / SPEED)
+    )
+
+
+def _named(line: Line) -> tuple[str, str]:
+    return line.text("model"), line.text("quant")
+
+
+def _from(line: Line) -> tuple[str, str]:
+    """Source and licence; a row that does not say `imported` is refused."""
+    line.one_of("origin", ("imported",))
+    return line.text("source"), line.one_of("licence", ("MIT", "Apache-2.0"))
