@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_server import server, write_server
 
 from sims.rules import LlamaCppRules
 from sims.run import simulate
@@ -21,16 +22,12 @@ from workbench.flows.queue_depth import queue_depth
 from workbench.flows.trial import Bench
 from workbench.metrics import Slo
 from workbench.paths import data
-from workbench.profile.model import Linear
-from workbench.profile.profile import Profile, write
 from workbench.runlog.schema import Planned
 from workbench.stats.intervals import t_interval
 from workbench.workload.draw import draw
 from workbench.workload.spec import WorkloadSpec
 
-STEP_NS = 10_000_000
-SERVER = Profile(source="roofline", model=Linear(coefficients_fs={"step": STEP_NS * 1_000_000}),
-                 rules={"engine": "llama.cpp", "slots": 1, "n_batch": 512, "n_ubatch": 512})
+SERVER = server()
 TEXT = """
 window_s = 2
 day_s = 4
@@ -61,8 +58,7 @@ in_s = 0.5
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    write(SERVER, tmp_path / "server.json")
-    return tmp_path
+    return write_server(tmp_path)
 
 
 def test_the_whole_answer(base: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_server import write_server
 
 from workbench.cli.main import main
 from workbench.config import parse, read_text
@@ -13,10 +14,7 @@ from workbench.errors import ConfigError, Failure, UsageError
 from workbench.flows.cost import cost
 from workbench.flows.load_levels import rounded_up
 from workbench.paths import data
-from workbench.profile.model import Linear
-from workbench.profile.profile import Profile, write
 
-STEP_NS = 10_000_000
 TEXT = """
 window_s = 2.0
 seeds = [1, 2, 3]
@@ -59,12 +57,7 @@ burst = "rent"
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cost")
-    write(Profile(
-        source="roofline", model=Linear(coefficients_fs={"step": STEP_NS * 1_000_000}),
-        rules={"engine": "llama.cpp", "slots": 1, "n_batch": 512, "n_ubatch": 512},
-    ), folder / "server.json")
-    return folder
+    return write_server(tmp_path_factory.mktemp("cost"))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_server import write_server
 
 from workbench.cli.main import main
 from workbench.config import parse
@@ -11,20 +12,11 @@ from workbench.economics.plan_spec import PlanSpec
 from workbench.errors import ConfigError, UsageError
 from workbench.flows.plan import plan, plan_file
 from workbench.paths import data
-from workbench.profile.model import Linear
-from workbench.profile.profile import Profile, write
-
-STEP_NS = 10_000_000  # one request takes one iteration of 10 ms: a replica with one slot serves 100 a second
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    profile = Profile(
-        source="roofline", model=Linear(coefficients_fs={"step": STEP_NS * 1_000_000}),
-        rules={"engine": "llama.cpp", "slots": 1, "n_batch": 512, "n_ubatch": 512},
-    )
-    write(profile, tmp_path / "server.json")
-    return tmp_path
+    return write_server(tmp_path)
 
 
 def text(*, rate: float = 250, kind: str = "fixed", ttft_s: float = 0.010, limit: int = 16, extra: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_server import write_server
 
 from workbench.cli.main import main
 from workbench.config import parse
@@ -14,8 +15,6 @@ from workbench.economics.plan_spec import PlanSpec
 from workbench.errors import ConfigError
 from workbench.flows.plan import plan
 from workbench.flows.reasons import Option, beats, better, pareto
-from workbench.profile.model import Linear
-from workbench.profile.profile import Profile, write
 
 TEXT = """
 seeds = [1, 2, 3]
@@ -45,11 +44,8 @@ OPTIONS = st.lists(st.builds(
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     """Servers of 10 and of 20 ms."""
-    for name, step_ns in (("fast", 10_000_000), ("slow", 20_000_000)):
-        write(Profile(source="roofline", model=Linear(coefficients_fs={"step": step_ns * 1_000_000}),
-                      rules={"engine": "llama.cpp", "slots": 1, "n_batch": 512, "n_ubatch": 512}),
-              tmp_path / f"{name}.json")
-    return tmp_path
+    write_server(tmp_path, "fast", 10_000_000)
+    return write_server(tmp_path, "slow", 20_000_000)
 
 
 def answer(base: Path, text: str = TEXT, **more: Any) -> dict[str, Any]:
