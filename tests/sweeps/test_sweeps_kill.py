@@ -159,6 +159,19 @@ def test_killed_telemetry_costs_its_figures_and_nothing_else(llama: Killed) -> N
 
 
 @pytest.mark.slow
+def test_a_killed_load_generator_is_one_failed_point_with_the_rows_that_it_had(llama: Killed) -> None:
+    llama.start()
+    llama.until(llama.rows_sent)
+    llama.until(lambda: llama.find("workbench.bench.worker")).kill()
+    result, _ = llama.end()
+    assert (result["ok"], result["failed"]) == (2, {"client": 1})
+    failed = next(row for row in llama.whole(3) if row["failure"])
+    assert "worker was killed by signal 9" in failed["failure"]["message"]
+    assert sum(failed["outcomes"].values()) == 300 > failed["outcomes"]["unfinished"]
+    llama.nothing_left()
+
+
+@pytest.mark.slow
 def test_a_full_disk_ends_the_sweep_with_one_line_and_a_rerun_completes_it(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
