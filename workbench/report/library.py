@@ -56,7 +56,7 @@ def about(name: str) -> About:
 def source(name: str) -> Path:
     """The percent-format file of a notebook on the list: by its whole name, or as `ch12`. Others are refused."""
     files = _files()
-    found = [key for key in files if key == name or key.startswith(f"{name}_")]
+    found = [key for key in files if key.startswith(f"{name}_") and not key[len(name) + 1].isdigit()]  # ch05_5: 5.5's
     if len(found) == 1 or name in files:
         return files[name if name in files else found[0]]
     near = difflib.get_close_matches(name, files, n=1)
