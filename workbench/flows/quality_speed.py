@@ -1,5 +1,6 @@
 """Speed rows for the quality table: from a sweep's points or from run logs, repeats of one load together."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from workbench.stats.estimate import independent
 from workbench.stats.intervals import Interval, t_interval
 
 METRIC = "output_tok_per_s"
-MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Speed:
         if min(len(self.runs), len(base.runs)) < 2:
             return None
         found = independent(np.log(base.runs), np.log(self.runs)).interval()
-        return Interval(*(float(np.exp(value)) for value in (found.mean, found.low, found.high)), n=found.n)
+        return Interval(math.exp(found.mean), math.exp(found.low), math.exp(found.high), found.n)
 
     def usd_per_million_tok(self, usd_per_hour: float) -> float:
         """Of output tokens, the whole bill on them."""
@@ -60,9 +60,9 @@ def speeds(paths: Sequence[Path]) -> list[Speed]:
     rows = []
     for key, values in found.items():
         engine, version, model, quant, kv_type, weights_id, load = key
-        memory = [size for _, size in values if size is not None]
+        sizes = [size for _, size in values if size is not None]
         rows.append(Speed(engine, version, model, quant, kv_type, weights_id, load, tuple(v for v, _ in values),
-                          max(memory, default=None)))
+                          max(sizes, default=None)))
     return sorted(rows, key=lambda row: (float(row.load.split()[0].rstrip("/s")), row.quant, row.engine))
 
 

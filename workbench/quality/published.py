@@ -40,22 +40,23 @@ class PublishedSpeed:
 
 def distances() -> tuple[PublishedDistance, ...]:
     return tuple(
-        PublishedDistance(*_named(line), line.text("imatrix"), *map(line.positive, (
-            "size_gib", "perplexity", "perplexity_err", "kl_mean", "kl_mean_err")), *_from(line))
+        PublishedDistance(
+            line.text("model"), line.text("quant"), line.text("imatrix"), line.positive("size_gib"),
+            line.positive("perplexity"), line.positive("perplexity_err"), line.positive("kl_mean"),
+            line.positive("kl_mean_err"), *_from(line),
+        )
         for line in lines(datasets() / "published" / DISTANCE)
     )
 
 
 def speeds() -> tuple[PublishedSpeed, ...]:
     return tuple(
-        PublishedSpeed(*_named(line), *map(line.positive, (
-            "bits_per_weight", "size_gib", "prefill_512_tok_per_s", "decode_128_tok_per_s")), *_from(line))
+        PublishedSpeed(
+            line.text("model"), line.text("quant"), line.positive("bits_per_weight"), line.positive("size_gib"),
+            line.positive("prefill_512_tok_per_s"), line.positive("decode_128_tok_per_s"), *_from(line),
+        )
         for line in lines(datasets() / "published" / SPEED)
     )
-
-
-def _named(line: Line) -> tuple[str, str]:
-    return line.text("model"), line.text("quant")
 
 
 def _from(line: Line) -> tuple[str, str]:
