@@ -19,12 +19,14 @@ from workbench.control.plane.build import plane_of
 from workbench.control.tenants.book import Tenants
 from workbench.flows.sweeps.spec import LoadSpec
 from workbench.paths import root
+from workbench.quality.task_spec import TaskSpec
 from workbench.workload.spec import WorkloadSpec
 
 TOP = root() or Path()
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md")), *sorted((TOP / "docs/control").glob("*.md")),
          *sorted((TOP / "docs/economics").glob("*.md")), *sorted((TOP / "docs/quality").glob("*.md")),
-         TOP / "datasets/models/tiny/README.md"]
+         *sorted((TOP / "docs/engines").glob("*.md")), TOP / "datasets/models/tiny/README.md",
+         TOP / "datasets/measured/README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(?:\.venv/bin/)?workbench ([a-z][^`]*)`")
 
@@ -112,7 +114,8 @@ def test_python_blocks_run(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), list(blocks("toml")))
 def test_toml_blocks_load(page: str, text: str) -> None:
-    """A block shows a workload, part of a scenario's fleet or control plane, tenants, prices, or a sweep's load."""
+    """A block shows a workload, part of a scenario's fleet or control plane, tenants, prices, a suite's tasks, or the
+    load of a sweep."""
     found = tomllib.loads(text)
     if "tiers" in found:
         Tenants.from_facts(found)
@@ -122,6 +125,8 @@ def test_toml_blocks_load(page: str, text: str) -> None:
         plane_of(found["control"])
     elif "fleet" in found:
         validate(FleetSpec, {"profile": "example-cpu-q8_0"} | found["fleet"], page)
+    elif "task" in found:
+        assert all(validate(TaskSpec, item, page) for item in found["task"])
     elif "load" in found:
         validate(LoadSpec, found["load"], page)
     else:

@@ -189,7 +189,7 @@ def two_cells(tmp_path: Path, second: list[Row]) -> Path:
     first = [Row("t", str(number), "s", outcome="ok", answer="a", expected="a", correct=True, score=1.0,
                  loglik=(-1.0, -2.0), margin_nats=1.0) for number in range(4)]
     for name, rows in (("F16", first), ("Q4_0", second)):
-        where = Provenance("real", "x", engine="llama.cpp", model="tiny", quant=name)
+        where = Provenance("real", "x", engine="llama.cpp", model="tiny", quant=name, kv_type="f16")
         write(QualityLog(where, tuple(rows), tasks={"t": {"sha256": "x"}}), tmp_path / f"llama.cpp-tiny-{name}" / ROWS)
     return tmp_path
 

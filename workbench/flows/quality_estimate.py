@@ -10,7 +10,7 @@ from workbench.quality.rows import Row
 CALL_S = 0.002  # one request over HTTP, as the shipped model's were on 2 cores
 FLOP_PER_S = 5e9  # of one thread; two for each parameter and token
 CHARS_PER_TOK = 3.0
-SANDBOX_S = 0.1
+SANDBOX_S = 0.1  # of one program; a row's `took_ns` ends with the answer, before it is run
 START_S = 10.0
 
 
@@ -30,6 +30,7 @@ def estimate_s(left: Sequence[Item], rows: Iterable[Row], params: int) -> tuple[
         if row.took_ns is not None and row.outcome == "ok":
             took[row.task].append(row.took_ns / 1e9)
     known = {task: fmean(values) for task, values in took.items()}
-    total = sum(known[item.task] if item.task in known else default_s(item, params) for item in left)
+    total = sum(default_s(item, params) if item.task not in known
+                else known[item.task] + (SANDBOX_S if item.form == "code" else 0.0) for item in left)
     whole = all(item.task in known for item in left)
     return (total + START_S if left else 0.0), "measured" if whole and left else "default"

@@ -32,18 +32,18 @@ def one_of(logs: dict[str, QualityLog], name: str) -> QualityLog:
     if name in logs:
         return logs[name]
     wanted = name.lower().split()
-    found = [folder for folder, log in logs.items()
-             if all(word in folder.lower().split("-") or word in _words(log) for word in wanted)]
-    if len(found) == 1:
-        return logs[found[0]]
+    for also in ((), ("kv_type",)):  # F16 is a quantisation first, and a KV type of nearly every cell
+        found = [folder for folder, log in logs.items()
+                 if all(word in folder.lower().split("-") or word in _words(log, also) for word in wanted)]
+        if len(found) == 1:
+            return logs[found[0]]
     if found:
         raise UsageError(f"{name!r}: may be {' or '.join(found)}; name one of them")
     raise UsageError(f"no cell {name!r}; {suggestion(name, logs)}")
 
 
-def _words(log: QualityLog) -> set[str]:
-    where = log.provenance
-    return {word.lower() for word in (where.engine, where.quant, where.kv_type, where.model) if word}
+def _words(log: QualityLog, also: tuple[str, ...]) -> set[str]:
+    return {word.lower() for key in ("engine", "quant", "model", *also) if (word := getattr(log.provenance, key))}
 
 
 def show(out: Path) -> dict[str, Any]:
