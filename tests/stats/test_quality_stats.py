@@ -115,7 +115,10 @@ def test_least_difference_has_the_power_asked_and_no_more() -> None:
     more = least_difference(1600, 0.08)
     assert more is not None
     assert more < found / 1.8, "four times the items see half the difference, nearly"
-    assert least_difference(20, 0.1) is None, "two changed items never reject"
+    none = least_difference(320, 0.0)
+    assert none is not None
+    assert 6 / 320 < none < 10 / 320, "six items one way reject; a difference that gives as many nearly always"
+    assert least_difference(5, 0.0) is None, "five items never reject"
     with pytest.raises(ValueError, match="at least as many"):
         mcnemar_power(10, 0.1, 0.2)
 

@@ -15,6 +15,7 @@ from workbench.flows.quality_speed import Speed, speeds
 from workbench.flows.sweeps.report import Rendered
 from workbench.quality.table import QualityRow
 from workbench.stats.intervals import Interval
+from workbench.stats.verdict import Verdict
 
 KIND, SCHEMA = "workbench.quality-report", 1
 
@@ -86,10 +87,16 @@ def _compared(base: Cell, cells: Sequence[Cell], usd_per_hour: float | None) -> 
     family = 2 * len(tasks) * (len(cells) - 1) - len(tasks)  # to the base and to the next; of the second they are one
     found: list[Compared] = []
     for i, cell in enumerate(cells):
-        verdicts = [{task: said for task in tasks if (said := compare(other, cell, task, family)) is not None}
-                    for other in (base, cells[i - 1])] if i else [{}, {}]
-        found.append(Compared(cell, row_of(base, cell, usd_per_hour), verdicts[0], verdicts[1] if i > 1 else {}))
+        to_base = _verdicts(base, cell, tasks, family) if i else {}
+        before = next((one for one in reversed(cells[1:i]) if (one.engine, one.kv_type) == (cell.engine, cell.kv_type)),
+                      None)
+        to_next = _verdicts(before, cell, tasks, family) if before is not None else {}
+        found.append(Compared(cell, row_of(base, cell, usd_per_hour), to_base, to_next))
     return found
+
+
+def _verdicts(one: Cell, other: Cell, tasks: Sequence[str], family: int) -> dict[str, Verdict]:
+    return {task: said for task in tasks if (said := compare(one, other, task, family)) is not None}
 
 
 def _measured(base: Cell, rows: Sequence[QualityRow]) -> str:

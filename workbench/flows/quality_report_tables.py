@@ -24,7 +24,7 @@ class Compared:
     cell: Cell
     row: QualityRow
     to_base: dict[str, Verdict]
-    to_next: dict[str, Verdict]  # against the cell before it in the table: the next larger one
+    to_next: dict[str, Verdict]  # against the next larger one of the same engine and KV type
 
 
 def sentence(one: Compared, base: Compared) -> str:

@@ -26,11 +26,16 @@ def mcnemar_power(n: int, changed_frac: float, difference: float, level: float =
 
 
 def least_difference(n: int, changed_frac: float, power: float = 0.8, level: float = 0.95) -> float | None:
-    """The smallest difference that is found with chance `power`; None where even all changes one way are too few."""
-    if mcnemar_power(n, changed_frac, changed_frac, level) < power:
+    """The smallest difference that is found with chance `power` where at least `changed_frac` of the items change; as
+    many change as the difference itself needs. None where even all items one way are too few."""
+
+    def found(difference: float) -> bool:
+        return mcnemar_power(n, max(changed_frac, difference), difference, level) >= power
+
+    if not found(1.0):
         return None
-    low, high = 0.0, changed_frac
+    low, high = 0.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if mcnemar_power(n, changed_frac, middle, level) >= power else (middle, high)
+        low, high = (low, middle) if found(middle) else (middle, high)
     return high

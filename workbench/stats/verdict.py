@@ -50,5 +50,4 @@ def verdict(
     """Compare per-item scores of two; `family` is how many comparisons the table holds, all at `level` together."""
     own = each_level(family, level)
     found = pairs(*scores, clusters, level=own, seed=seed)
-    changed = max(found.changed, 1) / found.n  # none has changed: as if one had
-    return Verdict(first, second, found, own, least_difference(found.n, changed, level=own))
+    return Verdict(first, second, found, own, least_difference(found.n, found.changed / found.n, level=own))

