@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import Failure
@@ -41,6 +41,7 @@ def test_a_newer_schema_is_refused_naming_both(tmp_path: Path) -> None:
         store.read(tmp_path)
 
 
+@settings(max_examples=25)  # each syncs a file
 @given(cut=st.integers(0, 400))
 def test_a_kill_at_any_byte_costs_at_most_the_last_line(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("cut")

@@ -1,5 +1,6 @@
 """A suite on a real engine: resumable after a kill, failures as rows, and what is wrong with it said in one line."""
 
+import contextlib
 import json
 import os
 import signal
@@ -79,9 +80,10 @@ def test_after_a_kill_no_item_is_lost_or_counted_twice(tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(TINY.replace("limit = 4", "limit = 20"))
     words = [sys.executable, "-m", "workbench", "quality", "run", "suite.toml", "--out", "out"]
     child = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    part: list[Path] = []
+    deadline, part = time.monotonic() + 60, list[Path]()
     while time.monotonic() < deadline and not (part and part[0].read_bytes().count(b"\n") > 5):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it ended by itself: {child.wait(timeout=0.02)}")
         part = list((tmp_path / "out").glob(f"*/{PART}"))
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
