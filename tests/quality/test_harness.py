@@ -95,3 +95,21 @@ def test_the_child_gets_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "canary" not in json.dumps(dict(found.env))
     assert found.env["HF_HUB_OFFLINE"] == "1"
     assert os.fspath(found.python)
+
+
+def test_a_failed_item_goes_through_lm_eval_unjudged() -> None:
+    from workbench.flows.quality_harness import harness
+    from workbench.quality.asking import Likelihoods
+    from workbench.quality.judge import failed, judged, row_of
+    from workbench.quality.task_spec import find_task
+
+    specs = [find_task("lm_eval_tiny_cloze").model_copy(update={"limit": 3})]
+    found = harness(None, hub=False)
+    items, _ = found.items(specs)
+    sure = [tuple(0.0 if place == item.right else -9.0 for place in range(len(item.options))) for item in items]
+    rows = [judged(row_of(item, 0, None, Likelihoods(loglik, (False,) * len(loglik), 1, 1, False), 1), item, None)
+            for item, loglik in zip(items, sure, strict=True)]
+    rows[1] = failed(items[1], 0, None, "HTTP 500", 1)
+    scored, totals = found.score(specs, items, rows)
+    assert [(row.outcome, row.correct) for row in scored] == [("ok", True), ("failed", None), ("ok", True)]
+    assert totals["lm_eval_tiny_cloze"]["failed"] == 1

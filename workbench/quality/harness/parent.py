@@ -61,8 +61,11 @@ class Harness:
         metrics = {spec.name: spec.metric for spec in specs}
         scores = {(line["task"], line["lm_task"], line["doc_id"]): line for line in reversed(lines)
                   if "metrics" in line}  # of several filters the first
+        failed = {name: sum(row.outcome != "ok" for row in found) for name, found in of_spec.items()}
         totals = {line["task"]: {key: line[key] for key in ("results", "versions", "n-shot")} for line in lines
                   if "results" in line}
+        for name, told in totals.items():
+            told["failed"] = failed[name]  # above 0, the rest is not what lm-eval would quote
         judged = []
         for spec in specs:
             for row in of_spec[spec.name]:
