@@ -26,7 +26,7 @@ def write_point(folder: Path, concurrency: int, repeat: int, **metrics: float) -
         "setting_key": SETTING.key, "label": SETTING.label, "started_at_utc": f"2026-11-3{repeat}T00:00:00Z",
         "failure": None, "fingerprint": {"engine_version": "0.32.0", "quant": "F16"}, "requests": 4, "output_tok": 128,
         "prompt_tok": 260, "metrics": metrics, "start_s": 20.0 + repeat if concurrency == 1 else None,
-        "client": {"client_limited": repeat == 0}, "environment": "e.json",
+        "client": {"client_limited": repeat == 0}, "guards": {"others_frac": 0.3 * repeat}, "environment": "e.json",
         "telemetry": {"engine_cpu_s": 9.0, "samples": 10, "engine_pss_max_bytes": 1000 + repeat},
     }
     target = folder / "points" / point.id
@@ -52,7 +52,7 @@ def test_repeats_become_a_mean_with_its_extremes(sweep: Path, tmp_path: Path) ->
     assert (done.exit_code, "2 rows" in done.stdout) == (0, True)
     alone, four = read(out)
     assert (alone.engine, alone.quant, alone.dtype, alone.options) == ("vllm-cpu", "F16", "bfloat16", "max_seqs=8")
-    assert (four.concurrency, four.requests, four.repeats, four.client_limited) == (4, 4, 2, 1)
+    assert (four.concurrency, four.requests, four.repeats, four.client_limited, four.disturbed) == (4, 4, 2, 1, 1)
     assert (four.ttft_s, four.ttft_s_low, four.ttft_s_high) == (1.2, 0.7, 1.7)
     assert (four.output_tok_per_s, four.output_tok, four.prompt_tok) == (31.5, 32.0, 65.0)
     assert (alone.batching_gain, alone.batching_gain_low, alone.batching_gain_high) == (1.0, 1.0, 1.0)
@@ -84,8 +84,8 @@ def _row(**changed: Any) -> dict[str, Any]:
     spreads = {name + end: None for name in SPREADS for end in ("", "_low", "_high")}
     return {"engine": "e", "engine_version": "1", "model": "m", "quant": "F16", "dtype": "", "options": "",
             "workload": "w", "concurrency": 1, "rate_per_s": None, "prompt_tok": None, "output_tok": 8.0, "requests": 3,
-            "repeats": 2, "load_s": None, "loads": 0, "pss_bytes": None, "client_limited": 0, "machine": "x, y",
-            "date": "2026-11-30", **spreads} | changed
+            "repeats": 2, "load_s": None, "loads": 0, "pss_bytes": None, "client_limited": 0, "disturbed": 0,
+            "machine": "x, y", "date": "2026-11-30", **spreads} | changed
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=9)
@@ -104,7 +104,7 @@ def test_what_is_written_is_read_again(text: str, seconds: float, size: int | No
 
 @pytest.mark.parametrize(("changed", "says"), [
     ({"concurrency": None}, "one of the two"), ({"ttft_s": 2.0, "ttft_s_low": 1.0, "ttft_s_high": 1.5}, "between"),
-    ({"ttft_s": 2.0}, "known together"), ({"client_limited": 3}, "more than the repeats"),
+    ({"ttft_s": 2.0}, "known together"), ({"disturbed": 3}, "more than the repeats"),
     ({"requests": 0}, "requests"), ({"origin": "simulated"}, "origin"), ({"colour": "red"}, "colour"),
 ])
 def test_a_wrong_row_is_one_line_with_its_number(changed: dict[str, Any], says: str, tmp_path: Path) -> None:

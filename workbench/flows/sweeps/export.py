@@ -7,6 +7,7 @@ from typing import Any
 from workbench.errors import UsageError
 from workbench.flows.sweeps.environment import machines
 from workbench.flows.sweeps.figures_row import FiguresRow
+from workbench.flows.sweeps.guards import disturbed
 from workbench.flows.sweeps.report_cells import Cell, cells, metric_of
 from workbench.flows.sweeps.store import Row, read_rows
 
@@ -48,6 +49,7 @@ def _row(cell: Cell, alone: Cell | None, loads_s: Sequence[float], where: dict[s
         load_s=_round(sum(loads_s) / len(loads_s)) if loads_s else None, loads=len(loads_s),
         pss_bytes=int(max(memory)) if memory else None,
         client_limited=sum(bool((row.get("client") or {}).get("client_limited")) for row in cell.rows),
+        disturbed=sum(disturbed(row) for row in cell.rows),
         machine="; ".join(dict.fromkeys(where.get(row.get("environment", ""), "") for row in cell.rows)),
         date=min(row["started_at_utc"] for row in cell.rows)[:10], **values,
     )

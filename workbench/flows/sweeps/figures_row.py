@@ -56,6 +56,7 @@ class FiguresRow(Settings):
     loads: int = Field(ge=0, description="how often the setting was loaded")
     pss_bytes: int | None = Field(ge=0, description="most memory of the engine's processes, shared pages counted once")
     client_limited: int = Field(ge=0, description="repeats in which the load generator doubted itself")
+    disturbed: int = Field(ge=0, description="repeats beside which other programs used over a quarter of the cores")
     machine: str = Field(description="processor, cores, memory, system")
     date: str = Field(pattern=r"^\d{4}-\d\d-\d\d$", description="day of the first repeat (UTC)")
     origin: Literal["measured"] = "measured"
@@ -64,8 +65,8 @@ class FiguresRow(Settings):
     def _whole(self) -> Self:
         if (self.concurrency is None) == (self.rate_per_s is None):
             raise ValueError("give concurrency or rate_per_s, one of the two")
-        if self.client_limited > self.repeats:
-            raise ValueError("client_limited is more than the repeats")
+        if max(self.client_limited, self.disturbed) > self.repeats:
+            raise ValueError("client_limited or disturbed is more than the repeats")
         for name in SPREADS:
             value, low, high = (getattr(self, name + end) for end in ("", "_low", "_high"))
             if (value is None) != (low is None) or (value is None) != (high is None):
