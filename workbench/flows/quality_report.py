@@ -83,16 +83,24 @@ def _size(cell: Cell) -> tuple[float, str]:
 
 
 def _compared(base: Cell, cells: Sequence[Cell], usd_per_hour: float | None) -> list[Compared]:
+    """Each beside the base and beside the next larger one; `family` counts every comparison that is made."""
     tasks = all_tasks(cells)
-    family = 2 * len(tasks) * (len(cells) - 1) - len(tasks)  # to the base and to the next; of the second they are one
-    found: list[Compared] = []
-    for i, cell in enumerate(cells):
-        to_base = _verdicts(base, cell, tasks, family) if i else {}
-        before = next((one for one in reversed(cells[1:i]) if (one.engine, one.kv_type) == (cell.engine, cell.kv_type)),
-                      None)
-        to_next = _verdicts(before, cell, tasks, family) if before is not None else {}
+    before = {cell.label: _before(cells[1:i], cell) for i, cell in enumerate(cells)}
+    sides = [other for cell in cells[1:] if cell.tasks for other in (base, before[cell.label]) if other is not None]
+    family = len(tasks) * len(sides)
+    found = []
+    for cell in cells:
+        larger = before[cell.label]
+        to_base = _verdicts(base, cell, tasks, family) if cell is not base else {}
+        to_next = _verdicts(larger, cell, tasks, family) if larger is not None else {}
         found.append(Compared(cell, row_of(base, cell, usd_per_hour), to_base, to_next))
     return found
+
+
+def _before(cells: Sequence[Cell], cell: Cell) -> Cell | None:
+    """The last one with answers by the same engine with the same KV type."""
+    return next((one for one in reversed(cells) if one.tasks and (one.engine, one.kv_type) == (
+        cell.engine, cell.kv_type)), None)
 
 
 def _verdicts(one: Cell, other: Cell, tasks: Sequence[str], family: int) -> dict[str, Verdict]:

@@ -1,4 +1,4 @@
-"""Quality against memory, speed and money: what is retained of each task's score, and KL divergence."""
+"""Quality against memory, speed and money: what is lost of each task's score, and KL divergence."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,24 +39,26 @@ AXES = (
 
 
 def paretos(rows: Sequence[QualityRow]) -> Iterator[Chart]:
-    """A chart an axis, of the rows whose place on it is known."""
+    """A chart an axis, of the rows whose place on it is known; other engines and KV types than the first row's are in
+    the tables alone."""
+    alike = [row for row in rows if all(row.words[name] == rows[0].words[name] for name in ("engine", "kv_type"))]
     for axis in AXES:
-        found = sorted(((x, row) for row in rows if (x := axis.value(row)) is not None), key=lambda item: item[0])
+        found = sorted(((x, row) for row in alike if (x := axis.value(row)) is not None), key=lambda item: item[0])
         if len(found) > 1:
             yield _chart(axis, found)
 
 
 def _chart(axis: Axis, found: Sequence[tuple[float, QualityRow]]) -> Chart:
-    panels = [Panel("share of the base's score retained", _tasks(found), level=1.0, level_label="as the base")]
+    panels = [Panel("share of the base's score lost (%)", _tasks(found))]
     far = [(x, row) for x, row in found if "kl_mean" in row.figures and row.figures["kl_mean"].mean > 0]
     if far:
-        panels.append(Panel("mean KL divergence to the base (nats)", (_kl(far), _front(axis, far)), log_y=True))
+        panels.append(Panel("mean KL divergence to the base (nats)", (_front(axis, far), _kl(far)), log_y=True))
     best = ", ".join(far[i][1].label for i in _on_front(axis, far))
     return Chart(
         f"pareto-{axis.name}", axis.title, tuple(panel for panel in panels if panel.series),
-        f"Quality against {axis.title}; bars are 95 % intervals, paired with the base item by item. No other row is "
-        f"better in both than {best or 'the base'}, by mean KL.", f"{len(found)} rows",
-        f"What {len(found)} quantisations retain, over {axis.title}.", marks=_marks(found),
+        f"Quality against {axis.title}; bars are 95 % intervals, paired with the base item by item. An interval that "
+        f"reaches 0 loses nothing that shows. No other row is better in both than {best or 'the base'}, by mean KL.",
+        f"{len(found)} rows", f"What {len(found)} quantisations lose, over {axis.title}.", marks=_marks(found),
     )
 
 
@@ -83,9 +85,9 @@ def _tasks(found: Sequence[tuple[float, QualityRow]]) -> tuple[Series, ...]:
                  if score.retained is not None and score.retained_low is not None]
         if known:
             xs = tuple(x + hair * (i - (len(names) - 1) / 2) for x, _, _ in known)
-            ys, lows = (tuple(item[k] for item in known) for k in (1, 2))
-            series.append(Series(name, xs, ys, "measured", "points", i, lows,
-                                 tuple(2 * y - low for y, low in zip(ys, lows, strict=True))))
+            lost, most = (tuple(100 * (1 - item[k]) for item in known) for k in (1, 2))
+            least = tuple(2 * y - high for y, high in zip(lost, most, strict=True))
+            series.append(Series(name, xs, lost, "measured", "points", i, least, most))
     return tuple(series)
 
 

@@ -29,7 +29,7 @@ class Compared:
 
 def sentence(one: Compared, base: Compared) -> str:
     """What a person decides from: smaller, faster, and by how many points worse; nothing that was not shown."""
-    parts = [*_smaller(one.row, base.row), *_faster(one.cell.speed, base.cell.speed)]
+    parts = [*_smaller(one.row, base.row), *_faster(one.cell.speed, base.cell.speed), *_far(one.row)]
     lower = [f"{task} {said.words}" for task, said in one.to_base.items() if said.different]
     same = [said for said in one.to_base.values() if not said.different]
     parts += lower
@@ -44,6 +44,14 @@ def sentence(one: Compared, base: Compared) -> str:
     if one.to_next:
         text += "; " + _next(one)
     return text + "."
+
+
+def _far(row: QualityRow) -> list[str]:
+    """Distance, and the answers that changed: what accuracy hides."""
+    parts = [f"KL {number(row.figures['kl_mean'].mean)} nats"] if "kl_mean" in row.figures else []
+    if "flips" in row.values:
+        parts.append(f"{row.values['flips']:.0f} of {row.values['flips_n']:.0f} answers changed")
+    return parts
 
 
 def _next(one: Compared) -> str:
