@@ -16,7 +16,7 @@ from workbench.flows.quality_show import cells
 from workbench.flows.quality_speed import Speed
 from workbench.quality.rows import Key, Row
 from workbench.quality.store import QualityLog
-from workbench.quality.table import QualityRow, Score
+from workbench.quality.table import QualityRow, Score, label_of
 from workbench.stats.accuracy import accuracy
 from workbench.stats.intervals import Interval
 from workbench.stats.pairs import pairs
@@ -41,8 +41,7 @@ class Cell:
     @property
     def label(self) -> str:
         """As the table of all calls it."""
-        more = [self.engine] if self.engine != "llama.cpp" else [f"KV {self.kv_type}"] if self.kv_type != "f16" else []
-        return " ".join([self.quant, *more])
+        return label_of(self.quant, self.engine, self.kv_type)
 
     def scores(self, task: str) -> dict[Key, Row]:
         """Answered items with a score from 0 to 1, by key."""

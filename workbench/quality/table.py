@@ -44,13 +44,17 @@ class QualityRow:
 
     @property
     def label(self) -> str:
-        """What tells rows of a table apart: quantisation, then what is not llama.cpp with F16 keys and values."""
-        engine, kv_type = self.words["engine"], self.words["kv_type"]
-        more = [engine] if engine != "llama.cpp" else [f"KV {kv_type}"] if kv_type != "f16" else []
-        return " ".join([self.words["quant"], *more])
+        return label_of(self.words["quant"], self.words["engine"], self.words["kv_type"])
 
     def is_of(self, weights_id: str, kv_type: str) -> bool:
         return self.words["weights_id"] == weights_id and self.words["kv_type"] == kv_type
+
+
+def label_of(quant: str, engine: str, kv_type: str) -> str:
+    """What tells rows of a table apart: quantisation, then what is not llama.cpp with F16 keys and values."""
+    if engine != "llama.cpp":
+        return f"{quant} {engine}"
+    return quant if kv_type == "f16" else f"{quant} KV {kv_type}"
 
 
 def text_of(rows: Sequence[QualityRow]) -> str:
