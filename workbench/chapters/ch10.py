@@ -134,9 +134,9 @@ def answer(found: Runs, speculated: Mapping[float, Runs]) -> Prose:
     best = f"{ACCEPTANCES[-1]:.0%} accepted"
     gain = (speculated[low].interval("none", of("tpot_s")).mean / speculated[low].interval(best, of("tpot_s")).mean)
     return Prose(
-        f"Of these switches **{worst}** cost most: the p95 of time to first token goes from {engine_runs.said(plain)} s "
-        f"to {engine_runs.said(losses[worst])} s; and three drafted tokens make an answer {number(gain, 3)} times as fast "
-        f"at {low:g} requests/s if {best}."
+        f"Of these switches **{worst}** costs most: the p95 of time to first token goes from "
+        f"{engine_runs.said(plain)} s to {engine_runs.said(losses[worst])} s; and three drafted tokens make an answer "
+        f"{number(gain, 3)} times as fast at {low:g} requests/s if {best}."
     )
 
 

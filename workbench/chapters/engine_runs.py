@@ -66,8 +66,8 @@ class Runs:
 
     def results(self, stem: str, unit: str, figure: Figure) -> list[Result]:
         rows = {name: self.interval(name, figure) for name in self.names}
-        return [Result(f"{stem}_{name.replace(' ', '_')}", row.mean, unit, "simulated", row.n, row.low, row.high)
-                for name, row in rows.items()]
+        return [Result(f"{stem}_{name.replace(' ', '_')}", row.mean, unit, "simulated", row.n, max(row.low, 0.0),
+                       row.high) for name, row in rows.items()]
 
     def table(self, columns: Mapping[str, Figure], caption: str) -> Table:
         rows = tuple((name, *(said(self.interval(name, figure)) for figure in columns.values())) for name in self.names)
