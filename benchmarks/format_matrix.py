@@ -8,6 +8,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from workbench.files import write_json
 from workbench.flows import formats_try
@@ -29,15 +30,22 @@ def main() -> int:
     names = list(quantise.METHODS) if asked.only is None else asked.only
     folder = cache() / "formats"
     folder.mkdir(exist_ok=True)
-    kept = [row for row in matrix()["rows"] if row["format"] not in names]
-    rows = [row for row in kept if not _plain(row)] + formats_try.try_plain(say)
+    rows = [row for row in matrix()["rows"] if row["format"] not in names and not _plain(row)]
+    rows += formats_try.try_plain(say)
+    scratch = folder / f"conversions-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    scratch.mkdir()
+    conversions = formats_try.try_conversions(scratch)
     for name in names:
         say(f"== {name}")
         rows += formats_try.try_method(name, folder, say)
-    scratch = folder / f"conversions-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    scratch.mkdir()
-    order = formats_try.Order("tiny", quantise.find("F16"), Path("x.gguf"))
-    ranks = list(quantise.METHODS)
+        write(rows, conversions)  # at once: what is tried stays, whatever happens to the next
+    write(rows, conversions)
+    say("datasets/formats/matrix.json is written; `workbench docs build` puts it into the page")
+    return 0
+
+
+def write(rows: list[dict[str, Any]], conversions: list[dict[str, Any]]) -> None:
+    order, ranks = formats_try.Order("tiny", quantise.find("F16"), Path("x.gguf")), list(quantise.METHODS)
     rows.sort(key=lambda row: (ranks.index(row["format"]) if row["format"] in ranks else -1, row["engine"]))
     machine = Machine.here()
     write_json(datasets() / "formats" / "matrix.json", {
@@ -45,10 +53,8 @@ def main() -> int:
         "machine": f"{machine.cpu}, {machine.cores} cores",
         "original": round(perplexity(mean_nats(order.folder.arch, order.folder.tensors, order.probe.ids)), 6),
         "tokens": sum(len(row) - 1 for row in order.probe.ids), "seed": order.probe.seed, "rows": rows,
-        "conversions": formats_try.try_conversions(scratch),
+        "conversions": conversions,
     })
-    say("datasets/formats/matrix.json is written; `workbench docs build` puts it into the page")
-    return 0
 
 
 def _plain(row: dict[str, object]) -> bool:
