@@ -48,7 +48,7 @@ def sentence(one: Compared, base: Compared) -> str:
 
 def _far(row: QualityRow) -> list[str]:
     """Distance, and the answers that changed: what accuracy hides."""
-    parts = [f"KL {number(row.figures['kl_mean'].mean)} nats"] if "kl_mean" in row.figures else []
+    parts = [f"KL {row.figures['kl_mean'].mean:.2g} nats"] if "kl_mean" in row.figures else []
     if "flips" in row.values:
         parts.append(f"{row.values['flips']:.0f} of {row.values['flips_n']:.0f} answers changed")
     return parts
@@ -113,6 +113,8 @@ def _ends(row: QualityRow, name: str) -> str:
     if found is None:
         return "n/a"
     half = (found.high - found.low) / 2
+    if name == "kl_mean":  # over six powers of ten: significant digits, not places
+        return f"{found.mean:.2g}" + (f" ± {half:.2g}" if half else "")
     return number(found.mean) + (f" ± {number(half)}" if half else "")
 
 
