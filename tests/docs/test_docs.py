@@ -70,6 +70,8 @@ def parse(words: list[str]) -> None:
     context = click.Context(cli, **cli.context_settings)
     rest = words
     while isinstance(command, click.Group) and (rest or not command.invoke_without_command):
+        if command.invoke_without_command and rest[0].startswith("-"):
+            break  # the group's own options
         try:
             _, found, rest = command.resolve_command(context, list(rest)) if rest else (None, None, rest)
         except click.UsageError:

@@ -124,7 +124,7 @@ def test_an_endpoint_that_returns_too_few_or_wrong_log_probabilities(values: lis
     (500, "<html>\n\x1b[31mGateway", r"HTTP 500: <html>\\n\\x1b\[31mGateway"),
     (200, "not JSON", "the answer is not JSON"),
     (200, {"choices": []}, "holds no choices"),
-    (401, {"error": "key sk-abcdefgh12345678ijkl is wrong"}, "HTTP 401: key key-"),
+    (401, {"error": "key sk-canary0123456789abcd is wrong"}, "HTTP 401: key key-"),
 ])
 def test_what_a_server_does_wrong_is_one_line(status: int, value: Any, said: str) -> None:
     with answering(lambda _path, _body: (status, value)) as url, Http(url, None, 5) as http:

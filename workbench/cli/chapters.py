@@ -33,7 +33,8 @@ def group(context: click.Context, mode: str | None, as_json: bool) -> None:
 
 @group.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where a notebook is not what its source gives.")
-def build(check: bool) -> None:
+@json_option
+def build(check: bool, as_json: bool) -> None:
     """Make notebooks/*.ipynb from notebooks/src/*.py, without outputs (in a checkout).
 
     \b
@@ -54,7 +55,8 @@ def build(check: bool) -> None:
             library.save(library.build(library.source(name)), library.built(name))
         else:
             library.built(name).unlink()
-    click.echo(f"{len(stale)} notebooks written" + (": " + ", ".join(stale) if stale else ""))
+    emit({"written": stale}, as_json,
+         lambda: f"{len(stale)} notebooks written" + (": " + ", ".join(stale) if stale else ""))
 
 
 def _table(found: list[dict[str, Any]]) -> Any:
