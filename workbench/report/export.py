@@ -7,6 +7,7 @@ output is text. The page's policy allows exactly its own scripts and style, by h
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
@@ -63,6 +64,8 @@ def shell(heading: str, body: str, scripts: list[str] | None = None) -> str:
         "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'"
     )
     tail = "".join(f"<script>{script}</script>" for script in scripts)
+    if scripts and scripts[0] is plotly_source():
+        tail = _map_styles() + tail
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -74,6 +77,13 @@ def shell(heading: str, body: str, scripts: list[str] | None = None) -> str:
 
 def source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _map_styles() -> str:
+    """plotly adds the style sheet of its maps unless an element of that id is there; the policy would forbid it."""
+    found = re.search(r'getElementById\("([0-9a-f]{64})"\)', plotly_source())
+    return f'<i hidden id="{found[1]}"></i>' if found else ""
 
 
 @cache
