@@ -25,13 +25,14 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=None, help="methods to try; none: containers and conversions only")
+    parser.add_argument("--only", nargs="*", default=None, help="methods to try, and nothing else but the conversions")
     asked = parser.parse_args()
     names = list(quantise.METHODS) if asked.only is None else asked.only
     folder = cache() / "formats"
     folder.mkdir(exist_ok=True)
-    rows = [row for row in matrix()["rows"] if row["format"] not in names and not _plain(row)]
-    rows += formats_try.try_plain(say)
+    whole = asked.only is None
+    rows = [row for row in matrix()["rows"] if row["format"] not in names and not (whole and _plain(row))]
+    rows += formats_try.try_plain(say) if whole else []
     scratch = folder / f"conversions-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     scratch.mkdir()
     conversions = formats_try.try_conversions(scratch)

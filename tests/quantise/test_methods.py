@@ -100,7 +100,8 @@ def test_existing_results_and_odd_names_are_refused(tmp_path: Path) -> None:
 
 
 def test_of_an_engines_errors_the_first_is_told() -> None:
-    lines = ["(Worker) ERROR [x.py:1] AttributeError: no attribute 'gemm'", "ERROR RuntimeError: Worker failed", "down"]
+    lines = ["WARNING: this can cause errors like `OSError: [Errno 24] Too many`",
+             "(Worker) ERROR [x.py:1] AttributeError: no attribute 'gemm'", "ERROR RuntimeError: Worker failed", "down"]
     assert cause(lines) == "AttributeError: no attribute 'gemm'"
     assert cause(["INFO: all is well"]) == ""
 

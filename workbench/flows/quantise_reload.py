@@ -74,7 +74,7 @@ def _child(environment: str, child: str, model: ModelFile, rows: Rows, library: 
 
 def cause(lines: Sequence[str]) -> str:
     """The first error that an engine wrote: those after it are its consequences."""
-    found = (hit[0] for line in lines if (hit := re.search(r"\w+(Error|Exception): .*", line)))
+    found = (hit[1] for line in lines if (hit := re.search(r"(?:^|[\])] |ERROR )(\w+(?:Error|Exception): .*)", line)))
     return next(found, "")[:200]
 
 
