@@ -58,7 +58,7 @@ def others_frac(telemetry: Mapping[str, Any], client_cores: float, cores: int) -
     samples, window_s = telemetry.get("samples") or 0, telemetry.get("window_s") or 0.0
     if busy is None or used_s is None or samples < 2 or window_s <= 0:
         return None
-    engine_cores = used_s * samples / (samples - 1) / window_s  # n samples have n - 1 gaps
+    engine_cores = float(used_s) * samples / (samples - 1) / window_s  # n samples have n - 1 gaps
     return max(0.0, float(busy) - (engine_cores + client_cores) / cores)
 
 
