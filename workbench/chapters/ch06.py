@@ -48,9 +48,10 @@ def late(rate_per_s: float, seeds: int, quick: bool) -> Late:
 def _revoked(delay_s: float, rate_per_s: float, seed: int) -> tuple[float, float]:
     """(s for which it was let in after its revocation, share of looks before it that did not reach the keys)."""
     rng = np.random.default_rng(seed)
-    gaps_s = rng.exponential(1 / rate_per_s, max(400, round(4 * delay_s * rate_per_s)))
+    gaps_s = rng.exponential(1 / rate_per_s, max(400, round(12 * (1 + delay_s * rate_per_s))))
     times_ns = np.cumsum(gaps_s * SECOND).astype(np.int64)
-    revoke_ns = int(rng.uniform(0.5, 0.6) * times_ns[-1])
+    period_s = delay_s + 1 / rate_per_s  # from one look at the keys to the next: anywhere in it, or the mean is biased
+    revoke_ns = int((5 + rng.uniform()) * period_s * SECOND)
     keys, key = keyed(1)
     far = _Counted(keys)
     cache, last_ns, before, revoked = CachedKeys(far, round(delay_s * SECOND)), revoke_ns, 0, False
