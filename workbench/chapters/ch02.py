@@ -214,15 +214,15 @@ def numbers(machine: Machine, found: Mapping[str, Speed], owned: OwnOrRent) -> R
 def answer(machine: Machine, found: Mapping[str, Speed], owned: OwnOrRent) -> Prose:
     read, fracs = machine.bytes_per_s, [row.frac for row in found.values()]
     equal = [owned.equal_hours(name) for name in owned.rent_usd_per_hour]
-    doubt = "; they differ much: other programs ran beside, and alone it is faster" if machine.is_disturbed else ""
+    doubt = "; other programs ran beside, and alone it is faster" if machine.is_disturbed else ""
     never = sum(hours > HOURS_PER_MONTH for hours in equal)
     return Prose(
         f"This machine read {number(machine.best_bytes_per_s / 1e9)} GB/s at best ({number(read.low / 1e9)} to "
         f"{number(read.high / 1e9)} in {machine.repeats} plain readings{doubt}), which bounds an 8B at Q4_K_M at "
         f"{_here(machine):.1f} tokens/s; kernels of data-centre cards "
         f"reach {percent(min(fracs), 0)} to {percent(max(fracs), 0)} of that kind of ceiling; and "
-        f"eight H100 are worth owning from {min(equal):.0f} rented hours a month at the dearest of {len(equal)} prices, and "
-        f"{'never' if never else 'always'} within a month at {never or len(equal)} of them."
+        f"eight H100 are worth owning from {min(equal):.0f} rented hours a month at the dearest of {len(equal)} "
+        f"prices, and {'never' if never else 'always'} within a month at {never or len(equal)} of them."
     )
 
 

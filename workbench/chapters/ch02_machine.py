@@ -37,6 +37,7 @@ class Machine:
     flops_per_s: Rate
     products: dict[int, Rate]
     repeats: int
+    load: float = 0.0  # programs that wanted a core when it began
 
     @property
     def best_bytes_per_s(self) -> float:
@@ -54,8 +55,8 @@ class Machine:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether the repeats differ so much that they say more about a neighbour than about the machine."""
-        return any(rate.high > ALONE_TIMES * rate.low for rate in (self.bytes_per_s, self.flops_per_s))
+        """Whether others wanted the cores too, or the repeats differ as if they had."""
+        return self.load > 0.5 or any(rate.high > ALONE_TIMES * rate.low for rate in (self.bytes_per_s, self.flops_per_s))
 
     def bound(self, intensity: float) -> float:
         """FLOP/s that the roofline allows: a roof is the best that was seen."""
@@ -66,6 +67,7 @@ def measure(repeats: int, quick: bool) -> Machine:
     """Takes 0.5 GB of memory for a few seconds. Raises UsageError."""
     within("repeats", repeats, 3, 50)
     n, batches = (3, BATCHES[:7:3]) if quick else (repeats, BATCHES)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     read = _read(n)
     square = np.ones((SIDE, SIDE), np.float32)
     peak = _rate(lambda: square @ square, 2 * SIDE**3, n)
@@ -74,7 +76,7 @@ def measure(repeats: int, quick: bool) -> Machine:
     for batch in batches:
         vectors = np.ones(COLUMNS if batch == 1 else (COLUMNS, batch), np.float32)  # one: a matrix times a vector
         products[batch] = _rate(lambda given=vectors: weights @ given, 2 * ROWS * COLUMNS * batch, n)
-    return Machine(read, peak, products, n)
+    return Machine(read, peak, products, n, load)
 
 
 def _read(repeats: int) -> Rate:
