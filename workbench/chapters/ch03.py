@@ -209,8 +209,8 @@ def answer(rows: Sequence[QualityRow]) -> Prose:
             if row.words["quant"] == "F16" or (score[row.words["quant"]].retained_low or 0.0) >= 0.95]
     least, whole = min(good, key=lambda row: row.values["bytes"]), rows[0]
     share = least.tasks[TASK].share
+    smaller = number(whole.values["bytes"] / least.values["bytes"], 2)
     return Prose(
-        f"Of {len(rows)} formats **{least.words['quant']}** is the smallest that surely keeps nineteen in twenty "
-        f"of the functions that F16 writes: {percent(share.mean)} right ({percent(share.low)} to {percent(share.high)}, "
-        f"n = {share.n}) at {number(whole.values['bytes'] / least.values['bytes'], 2)} times fewer bytes. Measure your "
-        "own: this is one model and one task.")
+        f"Of {len(rows)} formats **{least.words['quant']}** is the smallest that surely keeps nineteen in twenty of the "
+        f"functions that F16 writes: {percent(share.mean)} right ({percent(share.low)} to {percent(share.high)}, "
+        f"n = {share.n}) at {smaller} times fewer bytes. Measure your own: this is one model and one task.")
