@@ -211,6 +211,6 @@ def answer(rows: Sequence[QualityRow]) -> Prose:
     share = least.tasks[TASK].share
     smaller = number(whole.values["bytes"] / least.values["bytes"], 2)
     return Prose(
-        f"Of {len(rows)} formats **{least.words['quant']}** is the smallest that surely keeps nineteen in twenty of the "
-        f"functions that F16 writes: {percent(share.mean)} right ({percent(share.low)} to {percent(share.high)}, "
+        f"Of {len(rows)} formats **{least.words['quant']}** is the smallest that surely keeps nineteen in twenty of "
+        f"the functions that F16 writes: {percent(share.mean)} right ({percent(share.low)} to {percent(share.high)}, "
         f"n = {share.n}) at {smaller} times fewer bytes. Measure your own: this is one model and one task.")
