@@ -11,6 +11,7 @@ from workbench.hardware import accelerators, architecture, models, prices
 from workbench.hardware.accelerators import GIB, Accelerator, Dtype
 from workbench.hardware.fit import Ask, fit
 from workbench.hardware.owning import Dated, electricity, facility, server
+from workbench.hardware.prices import ApiPrice, MachinePrice
 from workbench.hardware.table import lines
 from workbench.paths import datasets
 from workbench.report.prose import Prose
@@ -158,7 +159,7 @@ def price_chart(today: date) -> Chart:
 
 
 def numbers(found: Sequence[Accelerator], today: date) -> Results:
-    rows = [*prices.machines().values(), *prices.apis().values()]
+    rows: list[MachinePrice | ApiPrice] = [*prices.machines().values(), *prices.apis().values()]
     best = max(found, key=lambda one: one.memory_bytes_per_s)
     return Results((
         Result("accelerators", len(found), "", "vendor", len(found)),

@@ -18,7 +18,7 @@ from workbench.hardware.accelerators import GIB, Accelerator
 from workbench.hardware.architecture import Architecture
 from workbench.hardware.fit import Ask, ceiling_tok_per_s, fit
 from workbench.hardware.memory import Split
-from workbench.hardware.owning import electricity, facility, server
+from workbench.hardware.owning import Dated, electricity, facility, server
 from workbench.hardware.prices import MachinePrice
 from workbench.paths import datasets
 from workbench.profile.batch import Batch
@@ -177,7 +177,8 @@ def own_or_rent(region: str, staff_usd_per_month: float, today: date | None = No
         colocation_usd_per_kw_month=facts["colocation"].value, staff_usd_per_month=staff_usd_per_month,
         maintenance_frac_per_year=0.05)
     now = today or datetime.now(UTC).date()
-    stale = tuple(row.name for row in (bought, power, *facts.values(), *rented.values()) if row.is_stale(now))
+    used: list[Dated | MachinePrice] = [bought, power, *facts.values(), *rented.values()]
+    stale = tuple(row.name for row in used if row.is_stale(now))
     return OwnOrRent(month(owned, 1, 0.5).usd, {name: row.usd_per_hour for name, row in rented.items()}, stale)
 
 

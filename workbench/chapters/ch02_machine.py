@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -56,7 +57,8 @@ class Machine:
     @property
     def is_disturbed(self) -> bool:
         """Whether others wanted the cores too, or the repeats differ as if they had."""
-        return self.load > 0.5 or any(rate.high > ALONE_TIMES * rate.low for rate in (self.bytes_per_s, self.flops_per_s))
+        both = self.bytes_per_s, self.flops_per_s
+        return self.load > 0.5 or any(rate.high > ALONE_TIMES * rate.low for rate in both)
 
     def bound(self, intensity: float) -> float:
         """FLOP/s that the roofline allows: a roof is the best that was seen."""
@@ -75,7 +77,7 @@ def measure(repeats: int, quick: bool) -> Machine:
     products = {}
     for batch in batches:
         vectors = np.ones(COLUMNS if batch == 1 else (COLUMNS, batch), np.float32)  # one: a matrix times a vector
-        products[batch] = _rate(lambda given=vectors: weights @ given, 2 * ROWS * COLUMNS * batch, n)
+        products[batch] = _rate(partial(np.matmul, weights, vectors), 2 * ROWS * COLUMNS * batch, n)
     return Machine(read, peak, products, n, load)
 
 
