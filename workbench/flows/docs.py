@@ -16,10 +16,12 @@ from workbench.runlog.schema import Row
 def pages(cli: click.Group) -> dict[str, str]:
     """Every generated page: path below docs/ -> text."""
     from workbench.flows.claims import page as claims_page
+    from workbench.flows.engine_choosing import choosing_page
     from workbench.flows.engine_pages import options_page
     from workbench.flows.formats_page import formats_page
 
     made = {"glossary.md": glossary(), "run-log.md": run_log(), "engines/options.md": options_page(),
+            "engines/choosing.md": choosing_page(),
             "formats.md": formats_page(), "economics/claims.md": claims_page()}
     context = click.Context(cli, info_name="workbench", **cli.context_settings)
     names = cli.list_commands(context)
