@@ -149,10 +149,10 @@ def cold_chart(found: Cold) -> Chart:
                                                                                       found.lazy_s)))]
     return Chart(
         "cold", "request, in order of arrival (number)", (Panel("time to first token (s)", tuple(series), log_y=True),),
-        "A replica that compiles as it serves makes its first users wait for each new shape.",
+        "A replica that compiles as it serves holds up the line at each new shape, long after it was started.",
         f"n = {len(found.lazy_s)} requests of one run, seed {found.seed}; profile {LAZY} (roofline; a compilation is "
         "assumed)", "Marks of the time to first token in order of arrival: with shapes compiled before they are short "
-        "from the first, with shapes compiled as they come the first requests wait for minutes.")
+        "from the first, with shapes compiled as they come they rise a thousandfold again and again.")
 
 
 def preempted(seeds: int, quick: bool) -> Played:
