@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from workbench.errors import Failure, UsageError
-from workbench.flows.quantise import Order, quantise_model, wrong
+from workbench.flows.quantise import Order, finite, quantise_model, wrong
 from workbench.flows.quantise_environments import ready
 from workbench.models import find, provenance, quantise
 from workbench.models.quantise.method import Method
@@ -112,6 +112,13 @@ def test_the_page_runs_as_it_is_shown(tmp_path: Path) -> None:
 ])
 def test_what_speaks_against_keeping_it(rows: list[dict[str, object]], said: str) -> None:
     assert wrong(rows) == said
+
+
+def test_a_model_that_answers_nothing_is_found_before_it_is_saved() -> None:
+    assert finite("m", "expected", 0.0) == 1.0
+    for nats in (float("nan"), float("inf")):
+        with pytest.raises(Failure, match="m: what it made gives no probabilities already in the quantiser's memory"):
+            finite("m", "expected", nats)
 
 
 def test_nan_in_the_weights_is_found_before_anything_is_made(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ What is half done lies in `.NAME.work` beside the result, and the next attempt w
 the result appears under its name when it is whole, or not at all.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -117,11 +118,20 @@ def _by_child(order: Order, work: Path, made: Path, on_stage: OnStage) -> dict[s
         raise Failure(f"{method.name}: {method.library} wrote nothing")
     _complete(made, source.path)
     told: dict[str, Any] = {"library": found["library"]}
-    told |= {name: perplexity(found[f"{name}_nats"]) for name in ("original", "expected") if f"{name}_nats" in found}
+    told |= {name: finite(method.name, name, found[f"{name}_nats"]) for name in ("original", "expected")
+             if f"{name}_nats" in found}
     if "original" not in told and order.folder.arch.params <= MOST_PARAMS:
         told["original"] = perplexity(mean_nats(order.folder.arch, order.folder.tensors, order.probe.ids))
     told["weights_id"] = identity(order.source, method.name, provenance.hashes(made))
     return told
+
+
+def finite(method: str, what: str, nats: float) -> float:
+    """NaN and the like before anything was saved: there is nothing to reload."""
+    if not math.isfinite(found := perplexity(nats)):
+        which = "the original" if what == "original" else "what it made"
+        raise Failure(f"{method}: {which} gives no probabilities already in the quantiser's memory; nothing was kept")
+    return found
 
 
 def _complete(made: Path, source: Path) -> None:

@@ -14,7 +14,7 @@ def main(order: Path) -> int:
     original = common.mean_nats(common.load(asked["model"]), asked["probe"])
     common.tell("quantising")
     config = TorchAoConfig(Int8WeightOnlyConfig())
-    model = common.load(asked["model"], dtype=common.stored_dtype(asked), quantization_config=config)
+    model = common.load(asked["model"], quantization_config=config)  # in F16 its scales gave NaN on a CPU (0.18)
     expected = common.mean_nats(model, asked["probe"])
     common.tell("saving")
     model.save_pretrained(asked["out"])
