@@ -8,8 +8,8 @@
 #     chapter: "5"
 #     modes: [concept, technique, practice]
 #     readers: whoever puts a first gate before one engine
-#     run_s: 90
-#     quick_s: 3
+#     run_s: 120
+#     quick_s: 6
 #     basis:
 #       measured: llama.cpp with the shipped model, started on this machine (not with `quick`)
 #       simulated: the same engine by its profile; one replica on a shipped profile of an H100
@@ -23,8 +23,8 @@
 # agree with them, and does a real engine agree with either?
 
 # %% tags=["parameters"]
-seeds: int = 8
-measure_s: float = 7.0  # seconds of load in each run of the real engine
+seeds: int = 6
+measure_n: int = 40  # requests in each run of the real engine
 seed: int = 5
 quick: bool = False  # starts no engine, fewer loads and seeds
 
@@ -40,7 +40,7 @@ about("ch05")
 # A profile of this machine is fitted to short runs, then the engine is loaded as the simulator is.
 
 # %%
-real = ch05_engine.engine_runs(measure_s, seed, quick)
+real = ch05_engine.engine_runs(measure_n, seed, quick)
 curves = ch05.curves(real, seeds, quick)
 ch05.queue_chart(curves, real)
 
@@ -62,7 +62,7 @@ ch05.door_table(played)
 # %% [markdown]
 # ## Change this and see
 #
-# Raise `measure_s`: the marks of the engine and of its twin move together, because a queue's mean depends much on the
+# Raise `measure_n`: the marks of the engine and of its twin move together, because a queue's mean depends much on the
 # arrivals that it happened to see.
 #
 # ## What this does not show

@@ -5,9 +5,10 @@ import pytest
 
 from sims.rules import LlamaCppRules
 from workbench.chapters import ch05
-from workbench.chapters.ch05_engine import not_measured
+from workbench.chapters.ch05_engine import Real, Run, not_measured
 from workbench.errors import UsageError
 from workbench.profile.profile import Profile
+from workbench.stats.intervals import Interval
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,14 @@ def test_four_servers_are_the_limit_of_the_other_panel() -> None:
 def test_a_parameter_out_of_range_is_refused() -> None:
     with pytest.raises(UsageError, match="seeds: 1: must be 2 to 100"):
         ch05.curves(not_measured("a test"), 1, True)
+
+
+def test_a_machine_that_changed_gives_no_verdict(profile: Profile) -> None:
+    mean = (Interval(0.3, 0.2, 0.4, 5), Interval(0.6, 0.5, 0.7, 5))
+    curves = tuple(ch05.Curve(slots, 4.0 + slots, (1.0, 3.0), mean, 10, 0.2, 0.08, 0.0) for slots in (1, 4))
+    good, far = (Run(1, 2.0, 0.5, simulated_s, 0.4, 40, client_limited=False, drift_frac=drift)
+                 for simulated_s, drift in ((0.52, 0.02), (0.9, 0.5)))
+    assert "no verdict" in ch05.answer(curves, Real(profile, (far,))).text
+    said = ch05.answer(curves, Real(profile, (good, far))).text
+    assert "Over 1 of 2 runs" in said
+    assert "+4.0% on average" in said

@@ -19,7 +19,7 @@ from workbench.flows.demo import LIVE_BUSY, MODEL, OPTIONS, REPEATED
 from workbench.flows.fit import fit_profile
 from workbench.flows.measure import Measurement, measure
 from workbench.flows.rates import rate_for_busy
-from workbench.flows.validate import simulated_twin
+from workbench.flows.validate import simulated_twin, step_drift_frac
 from workbench.metrics import succeeded, values
 from workbench.models.shipped import ModelFile, find
 from workbench.paths import datasets, root
@@ -29,8 +29,9 @@ from workbench.runlog.table import RunLog, read
 from workbench.workload.draw import draw
 
 SLOTS = (1, 4)
-LOADS = (0.3, 0.6, 0.8)  # of what the engine completes with so many slots
+LOADS = (0.4, 0.7)  # of what the engine completes with so many slots
 LIVE_S = 6.0
+TOO_FAR_FRAC = 0.15  # the engine's own steps off the profile by more: the machine changed in between
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Run:
     busy_frac: float
     n: int
     client_limited: bool
+    drift_frac: float  # of the engine's own steps against the profile: what is not the simulator's error
+
+    @property
+    def steady(self) -> bool:
+        return abs(self.drift_frac) <= TOO_FAR_FRAC
 
     @property
     def error_frac(self) -> float:
@@ -65,16 +71,16 @@ class Real:
         return f" In {late} of {len(self.runs)} the client was late: the machine was busy otherwise." if late else ""
 
 
-def engine_runs(measure_s: float, seed: int, quick: bool) -> Real:
+def engine_runs(measure_n: int, seed: int, quick: bool) -> Real:
     """`quick` starts nothing and takes the shipped profile; nor does a machine without the engine. UsageError."""
-    within("measure_s", measure_s, 2.0, 120.0)
+    within("measure_n", measure_n, 10, 1000)
     if quick:
         return not_measured("`quick` starts no engine")
     try:
         require(engine("llama.cpp"))
         model = find(MODEL, REPEATED)
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            return _measured(model, Path(folder), measure_s, seed)
+            return _measured(model, Path(folder), measure_n, seed)
     except Failure as missing:
         return not_measured(str(missing))
 
@@ -96,7 +102,7 @@ def _committed() -> str:
             f"{seen['n']} runs, {seen['low']:.3f} to {seen['high']:.3f}) and the simulator said {made['value']:.3f} s.")
 
 
-def _measured(model: ModelFile, folder: Path, measure_s: float, seed: int) -> Real:
+def _measured(model: ModelFile, folder: Path, measure_n: int, seed: int) -> Real:
     """Grid and two live traces, between which the held-out runs lie, so that all see the same drift."""
     def taken(what: Measurement, slots: int) -> Path:
         measure(what, model, {**OPTIONS, "slots": slots}, folder)
@@ -109,18 +115,18 @@ def _measured(model: ModelFile, folder: Path, measure_s: float, seed: int) -> Re
                    for i, busy in enumerate(LIVE_BUSY))
     calibration.append(taken(low, 4))
     held_out = [(slots, rate, taken(what, slots))
-                for slots in SLOTS for rate, what in _loads(rough, slots, measure_s, seed)]
+                for slots in SLOTS for rate, what in _loads(rough, slots, measure_n, seed)]
     calibration.append(taken(middle, 4))
     profile = fit_profile(calibration, or_limited=True)
     return Real(profile, tuple(_run(read(path), slots, rate, profile) for slots, rate, path in held_out))
 
 
-def _loads(rough: Profile, slots: int, measure_s: float, seed: int) -> list[tuple[float, Measurement]]:
+def _loads(rough: Profile, slots: int, measure_n: int, seed: int) -> list[tuple[float, Measurement]]:
     rules = LlamaCppRules(slots=slots)
     most = saturation_rps(draw(calibrate.poisson(1.0, requests=150), seed), rough, rules)
     assert most is not None
     rates = [float(f"{load * most:.2g}") for load in LOADS]
-    return [(rate, calibrate.live(f"held-out-{slots}-{i}", "held_out", calibrate.poisson(rate, duration_s=measure_s),
+    return [(rate, calibrate.live(f"held-out-{slots}-{i}", "held_out", calibrate.poisson(rate, requests=measure_n),
                                   seed + 31 + i)) for i, rate in enumerate(rates)]
 
 
@@ -128,4 +134,5 @@ def _run(log: RunLog, slots: int, rate_rps: float, profile: Profile) -> Run:
     twin, busy_frac = simulated_twin(log, profile)
     counted = log.counted
     return Run(slots, rate_rps, float(np.mean(values(log, "e2e_s"))), float(np.mean(values(twin, "e2e_s"))), busy_frac,
-               int(succeeded(counted).sum()), bool(log.provenance.client.get("client_limited")))
+               int(succeeded(counted).sum()), bool(log.provenance.client.get("client_limited")),
+               step_drift_frac(profile, [log]) or 0.0)
