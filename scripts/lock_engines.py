@@ -53,6 +53,11 @@ WANTED = {
     # the harness (workbench quality); without torch: it is no model that it loads
     "lm-eval": Wanted(("lm-eval==0.4.13", "setuptools", "wheel"), "3.11",
                       source_builds=("rouge-score", "sqlitedict", "word2number")),
+    # whose figures `workbench quality compare` sets beside ours; it does not import with transformers 5
+    "optimum-benchmark": Wanted(
+        ("optimum-benchmark==0.6.0", "transformers==4.49.*", "datasets<4.5", CPU_TORCH, "setuptools", "wheel"), "3.11",
+        cpu_torch=True, source_builds=("antlr4-python3-runtime",),
+    ),
     "vllm": Wanted(("vllm",), "3.12"),
     "sglang": Wanted(("sglang",), "3.12"),
 }
