@@ -10,7 +10,7 @@ Origin = Literal["measured", "simulated", "imported", "vendor", "roofline", "der
 # Okabe & Ito, "Color Universal Design" (2008): told apart with every common colour blindness
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#6b6b6b"
-AXIS_CHARS = 34
+AXIS_CHARS = 30
 MOST_MARKED = 24  # points of a line that are marked one by one
 MARK_CHARS = 2  # a longer text beside a mark stands upright
 

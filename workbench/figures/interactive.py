@@ -9,7 +9,8 @@ from plotly.subplots import make_subplots
 from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, MOST_MARKED, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import label
 
-HEIGHT_PX = 400
+HEIGHT_PX, SLANTED_PX = 400, 100
+ROW_CHARS = 110  # of a page's width
 _SYMBOLS = {"measured": "circle", "simulated": "diamond-open"}
 
 
@@ -30,8 +31,10 @@ def figure(chart: Chart) -> go.Figure:
                 "text": label(text), "font": {"color": GREY, "size": 11}, "textangle": upright, "yanchor": "top",
                 "xanchor": "right"}, annotation_position="top left")
     fig.update_layout(
-        template="plotly_white", height=HEIGHT_PX, margin={"l": 64, "r": 16, "t": 16, "b": 64}, font={"size": 13},
-        legend={"orientation": "h", "y": -0.3, "x": 0}, hovermode="closest", barmode="group", bargap=0.5,
+        template="plotly_white", height=HEIGHT_PX + (SLANTED_PX if slanted(chart) else 0), font={"size": 13},
+        margin={"l": 64, "r": 16, "t": 16, "b": 64},
+        legend={"orientation": "h", "y": -0.6 if slanted(chart) else -0.3, "x": 0},
+        hovermode="closest", barmode="group", bargap=0.5,
     )
     fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8,
                      **({"type": "log"} if chart.log_x else {}))
@@ -40,6 +43,11 @@ def figure(chart: Chart) -> go.Figure:
         order = [label(name) for name in chart.categories]
         fig.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     return fig
+
+
+def slanted(chart: Chart) -> bool:
+    """Whether the categories' names have no room side by side, so that plotly turns them."""
+    return len(chart.panels) * sum(len(name) + 2 for name in chart.categories) > ROW_CHARS
 
 
 def _panel(fig: go.Figure, panel: Panel, column: int, seen: set[str]) -> None:
