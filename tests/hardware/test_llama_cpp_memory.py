@@ -33,7 +33,7 @@ signal.pause()
 
 
 def reported(path: Path, *options: str) -> dict[str, float]:
-    """MiB of each buffer, as the log of a real server says (its log has a thread of its own: read until all is said)."""
+    """MiB of each buffer, as the log of a real server says (its log has its own thread: read until all is said)."""
     found: dict[str, float] = {}
     with subprocess.Popen([sys.executable, "-c", SERVE, str(path), *options], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as server:

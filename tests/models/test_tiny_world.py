@@ -13,7 +13,7 @@ def test_the_files_are_what_the_code_makes() -> None:
     made = tiny_world.files()
     assert {path.name for path in FOLDER.iterdir()} == set(made)
     for name, text in made.items():
-        assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: workbench quality tiny-world makes it anew"
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: workbench quality tiny-world makes it"
 
 
 def test_rows_say_what_the_tasks_say() -> None:

@@ -64,8 +64,10 @@ def format_chart(rows: Sequence[QualityRow]) -> Chart:
 
 
 def _points(label: str, names: tuple[str, ...], found: Sequence[Interval | None], colour: int) -> Series:
-    return Series(label, names, tuple(item and item.mean for item in found), "measured", "points", colour,
-                  tuple(item and max(item.low, 1e-9) for item in found), tuple(item and item.high for item in found))
+    means = tuple(None if item is None else item.mean for item in found)
+    return Series(label, names, means, "measured", "points", colour,
+                  tuple(None if item is None else max(item.low, 1e-9) for item in found),
+                  tuple(None if item is None else item.high for item in found))
 
 
 def published_chart() -> Chart:

@@ -27,7 +27,7 @@ from workbench.workload.draw import draw
 
 SLOTS = (1, 4)
 LOADS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.85)  # of what the engine completes
-WORDS = {1: "one request at a time", 4: "four at a time"}
+WORDS = {1: "one at a time", 4: "four at a time"}
 DOORS = {"in time": 12.0, "overload": 28.0}  # requests/s; the replica completes about 23
 BOUND = 16
 
@@ -58,7 +58,7 @@ def curves(real: Real, seeds: int, quick: bool) -> tuple[Curve, ...]:
     """The engine's profile on the simulator, over loads and seeds. Raises UsageError."""
     within("seeds", seeds, 2, 100)
     loads, requests, seeds = (LOADS[::2], 150, 5) if quick else (LOADS, 400, seeds)
-    return tuple(_curve(real.profile, slots, loads, requests, seeds) for slots in SLOTS)
+    return tuple(_curve(real.profiles[slots], slots, loads, requests, seeds) for slots in SLOTS)
 
 
 def _curve(profile: Profile, slots: int, loads: tuple[float, ...], requests: int, seeds: int) -> Curve:
@@ -87,7 +87,7 @@ def _mean_e2e_s(profile: Profile, rules: LlamaCppRules, rate_rps: float, request
 
 
 def queue_chart(found: tuple[Curve, ...], real: Real) -> Chart:
-    n, subject = found[0].e2e_s[0].n, real.profile.subject
+    n, profile = found[0].e2e_s[0].n, real.profiles[SLOTS[-1]]
     measured = (f"engine: {len(real.runs)} runs of {real.runs[0].n} requests and more, each once, its simulated twin "
                 f"from the same sends" if real.runs else "the engine was not started here")
     return Chart(
@@ -95,7 +95,7 @@ def queue_chart(found: tuple[Curve, ...], real: Real) -> Chart:
         "Left: one request at a time is the queue of the textbooks. Right: an engine that batches is not four servers; "
         "only the simulator, which knows its iterations, follows it.",
         f"n = {n} seeds of {found[0].requests} requests at each load, whiskers are 95 % intervals of the mean; "
-        f"{measured}; profile {subject.model} {subject.quant} ({real.profile.source})",
+        f"{measured}; profile {profile.subject.model} {profile.subject.quant} ({profile.source})",
         "Two panels of mean end-to-end time over the request rate: formula, simulator and, where it was measured, the "
         "real engine. With one slot all three agree; with four slots the formula is far too hopeful.")
 
@@ -115,7 +115,7 @@ def _panel(curve: Curve, real: Real) -> Panel:
         twin, seen = (tuple(run.simulated_s for run in mine), tuple(run.measured_s for run in mine))
         series += [Series("its twin, the same sends", rates_rps, twin, "simulated", "points", 4),
                    Series("llama.cpp", rates_rps, seen, "measured", "points", 0)]
-    return Panel(f"mean end-to-end time, {WORDS[curve.slots]} (s)", tuple(series))
+    return Panel(f"mean end-to-end, {WORDS[curve.slots]} (s)", tuple(series))
 
 
 def _columns(pairs: list[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -186,8 +186,8 @@ def answer(found: tuple[Curve, ...], real: Real) -> Prose:
     first, last = (playing.said(item.mean, max(item.low, 0.0), item.high, 2) for item in (one.e2e_s[0], one.e2e_s[-1]))
     text = (f"Before one engine that takes one request at a time an answer takes {first} s on average at "
             f"{one.rates_rps[0]:.1f} requests/s and {last} s at {one.rates_rps[-1]:.1f}; the formula is within "
-            f"{max(map(abs, off)):.0%} of the simulator. Four at a time raise what the engine completes by "
-            f"{four.capacity_rps / one.capacity_rps - 1:.0%}, not fourfold")
+            f"{max(map(abs, off)):.0%} of the simulator. Four at a time complete "
+            f"{four.capacity_rps / one.capacity_rps:.2f} times as many, not four times")
     if not real.runs:
         return Prose(f"{text}. The engine itself was not measured now.")
     steady = [run for run in real.runs if run.steady]

@@ -1,6 +1,7 @@
 """The engine of chapter 5, started and measured here: a profile of this machine, then runs at several loads."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Run:
 class Real:
     """What the engine did; no runs where it was not started, and why. `kept`: what was measured before."""
 
-    profile: Profile
+    profiles: Mapping[int, Profile]  # by the number of slots
     runs: tuple[Run, ...]
     why: str = ""
     kept: str = ""
@@ -87,7 +88,7 @@ def engine_runs(measure_n: int, seed: int, quick: bool) -> Real:
 
 def not_measured(why: str) -> Real:
     profile = profiles.read(datasets() / "profiles" / f"example-cpu-{REPEATED.lower()}.json")
-    return Real(profile, (), why, _committed())
+    return Real(dict.fromkeys(SLOTS, profile), (), why, _committed())
 
 
 def _committed() -> str:
@@ -103,22 +104,28 @@ def _committed() -> str:
 
 
 def _measured(model: ModelFile, folder: Path, measure_n: int, seed: int) -> Real:
+    """A profile for each number of slots: an engine of one slot takes its steps otherwise than one of four."""
+    found = [_of_slots(slots, model, folder / f"{slots}", measure_n, seed) for slots in SLOTS]
+    return Real({slots: profile for slots, (profile, _) in zip(SLOTS, found, strict=True)},
+                tuple(run for _, runs in found for run in runs))
+
+
+def _of_slots(slots: int, model: ModelFile, folder: Path, measure_n: int, seed: int) -> tuple[Profile, list[Run]]:
     """Grid and two live traces, between which the held-out runs lie, so that all see the same drift."""
-    def taken(what: Measurement, slots: int) -> Path:
+    def taken(what: Measurement) -> Path:
         measure(what, model, {**OPTIONS, "slots": slots}, folder)
         return folder / f"{what.name}.parquet"
 
-    calibration = [taken(item, 4) for item in calibrate.grid(seed)]
+    calibration = [taken(item) for item in calibrate.grid(seed) if (item.concurrency or 0) <= slots]
     rough = fit_profile(calibration, or_limited=True)
     low, middle = (calibrate.live(f"live-{i}", "live", calibrate.poisson(rate_for_busy(rough, busy, seed),
                                                                        duration_s=LIVE_S), seed + i)
                    for i, busy in enumerate(LIVE_BUSY))
-    calibration.append(taken(low, 4))
-    held_out = [(slots, rate, taken(what, slots))
-                for slots in SLOTS for rate, what in _loads(rough, slots, measure_n, seed)]
-    calibration.append(taken(middle, 4))
+    calibration.append(taken(low))
+    held_out = [(rate, taken(what)) for rate, what in _loads(rough, slots, measure_n, seed)]
+    calibration.append(taken(middle))
     profile = fit_profile(calibration, or_limited=True)
-    return Real(profile, tuple(_run(read(path), slots, rate, profile) for slots, rate, path in held_out))
+    return profile, [_run(read(path), slots, rate, profile) for rate, path in held_out]
 
 
 def _loads(rough: Profile, slots: int, measure_n: int, seed: int) -> list[tuple[float, Measurement]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.chapters.about import within
 from workbench.control.cache import Hit, Lead, ResponseCache, cache_key
-from workbench.figures.chart import Chart, Panel, Series
+from workbench.figures.chart import Chart, Origin, Panel, Series
 from workbench.figures.table import Table, number, percent
 from workbench.paths import public_data
 from workbench.report.prose import Prose
@@ -112,7 +112,7 @@ class Prefixes:
     """Which share of prompt tokens a prefix cache of so many blocks finds, least recently used first out."""
 
     source: str
-    origin: str
+    origin: Origin
     block_tok: int
     sizes: tuple[int, ...]
     hits: tuple[float, ...]
@@ -129,7 +129,8 @@ def prefixes(requests: int, seed: int, quick: bool) -> Prefixes:
         trace = read_jsonl(folder / TRACE).first(requests)
         assert trace.prefix_ids is not None
         ids, prompt_tok = list(trace.prefix_ids), [int(tok) for tok in trace.prompt_tok]
-        source, origin, block = "Mooncake's trace of a chat service", "imported", BLOCK_TOK
+        source, block = "Mooncake's trace of a chat service", BLOCK_TOK
+        origin: Origin = "imported"
     else:
         spec = WorkloadSpec.model_validate({
             "requests": requests, "arrivals": {"kind": "poisson", "rate_per_s": 2.0},
@@ -160,10 +161,9 @@ def _lru_hit_frac(ids: Sequence[Sequence[int]], prompt_tok: Sequence[int], block
 
 
 def prefix_chart(found: Prefixes) -> Chart:
-    origin = "imported" if found.origin == "imported" else "simulated"
     return Chart(
         "prefixes", "size of the prefix cache (blocks)", (Panel("share of prompt tokens found", (
-            Series("least recently used", tuple(map(float, found.sizes)), found.hits, origin, "line", 0),),
+            Series("least recently used", tuple(map(float, found.sizes)), found.hits, found.origin, "line", 0),),
             level=found.ideal, level_label="a cache without end"),),
         f"Prompt tokens that need no computing, by the size of the cache; blocks of {found.block_tok} tokens.",
         f"n = {found.requests} requests; source: {found.source}",
@@ -182,12 +182,11 @@ def saving_table(hit_frac: float) -> Table:
 
 
 def numbers(kept: Kept, found: Prefixes) -> Results:
-    origin = "imported" if found.origin == "imported" else "simulated"
     return Results((
         *(Result(f"hit_frac_ttl_{ttl:g}_s", row.mean, "", "simulated", row.n, row.low, row.high)
           for ttl, row in zip(kept.ttls_s, kept.hits, strict=True)),
-        Result("prefix_hit_frac_endless", found.ideal, "", origin, found.requests),
-        *(Result(f"prefix_hit_frac_{size}_blocks", hit, "", origin, found.requests)
+        Result("prefix_hit_frac_endless", found.ideal, "", found.origin, found.requests),
+        *(Result(f"prefix_hit_frac_{size}_blocks", hit, "", found.origin, found.requests)
           for size, hit in zip(found.sizes, found.hits, strict=True)),
     ))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sims.plane.run import PlaneResult
 from sims.theory import erlang_c, mmc_wait
 from workbench.chapters import playing
 from workbench.chapters.about import within
@@ -143,7 +144,7 @@ def numbers(waits: Waits, routed: Played, stormed: Played, broken: Played) -> Re
     ))
 
 
-def answered_of_meant(run: playing.PlaneResult) -> float:
+def answered_of_meant(run: PlaneResult) -> float:
     """Answers over what people wanted: a repetition (`r17~2`) is the same wish."""
     meant = sum("~" not in name for name in run.log.text("request_id"))
     return float(run.log.is_ok.sum()) / meant

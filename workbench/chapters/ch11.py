@@ -1,5 +1,6 @@
 """Chapter 11: what does a noisy neighbour cost the quiet one, and which protection is enough?"""
 
+from sims.plane.run import PlaneResult
 from workbench.chapters import playing
 from workbench.chapters.about import within
 from workbench.chapters.playing import Played
@@ -80,9 +81,9 @@ def answer(found: Played) -> Prose:
     )
 
 
-def _noisy_ttft(run: playing.PlaneResult) -> float:
+def _noisy_ttft(run: PlaneResult) -> float:
     return playing.ttft_s(0.95, "noisy")(run) if playing.mine(run.log, "noisy").any() else float("nan")
 
 
-def _noisy_ok(run: playing.PlaneResult) -> float:
+def _noisy_ok(run: PlaneResult) -> float:
     return playing.share(("ok",), "noisy")(run) if playing.mine(run.log, "noisy").any() else float("nan")

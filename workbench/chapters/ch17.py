@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sims.plane.run import PlaneResult
 from workbench.chapters import playing
 from workbench.chapters.about import within
 from workbench.chapters.playing import Played
@@ -160,7 +161,7 @@ def answer(found: Played, trials: Trials) -> Prose:
     )
 
 
-def _by_tenant(run: playing.PlaneResult) -> dict[str, int]:
+def _by_tenant(run: PlaneResult) -> dict[str, int]:
     prices = run.log.ints("price_pusd", 0)
     return {name: int(sum(int(price) for price in prices[playing.mine(run.log, name)]))
             for name in sorted(set(run.log.text("tenant").tolist()))}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sims.plane.run import PlaneResult
 from workbench.chapters import playing
 from workbench.chapters.about import chosen, within
 from workbench.chapters.playing import Figure, Played
@@ -61,7 +62,7 @@ def _partition() -> Texts:
             "with": text}
 
 
-def _bill_usd(run: playing.PlaneResult) -> float:
+def _bill_usd(run: PlaneResult) -> float:
     rows = playing.mine(run.log, "agent")
     return float(run.log.ints("price_pusd", 0)[rows].sum()) * 1e-12
 
@@ -169,6 +170,6 @@ def _left(played: Played, harm: Figure) -> float | None:
 _bad = playing.share(("error", "timeout", "rejected", "shed"))
 
 
-def _bad_over_time(run: playing.PlaneResult) -> tuple[playing.Floats, playing.Floats]:
+def _bad_over_time(run: PlaneResult) -> tuple[playing.Floats, playing.Floats]:
     x, refused = playing.over_time(run, 2.0, "refused")
     return x, refused + playing.over_time(run, 2.0, "failed")[1]

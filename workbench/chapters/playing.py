@@ -71,11 +71,12 @@ class Played:
 
     def over_seeds(self, figure: Figure) -> dict[str, tuple[float, float | None, float | None]]:
         """Mean and the ends of its interval, of each variant; one seed has no interval."""
-        found = {}
+        found: dict[str, tuple[float, float | None, float | None]] = {}
         for name, runs in self.runs.items():
             values = np.array([figure(run) for run in runs])
             ends = t_interval(values) if len(values) > 1 else None
-            found[name] = (float(values.mean()), ends and max(ends.low, 0.0), ends and ends.high)
+            low, high = (None, None) if ends is None else (max(ends.low, 0.0), ends.high)
+            found[name] = (float(values.mean()), low, high)
         return found
 
     def series(self, label: str, figure: Figure, colour: int = 0) -> Series:

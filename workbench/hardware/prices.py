@@ -129,7 +129,8 @@ def _machine(line: Mapping[str, str], place: str) -> MachinePrice:
         as_of=date.fromisoformat(line["as_of"]), as_of_kind=_kind(line), source=line["source"],
         provider=line["provider"], instance_type=line["instance_type"], accelerator=line["accelerator"],
         accelerator_n=int(line["accelerator_n"]), vram_gib_each=_optional(line["vram_gib_each"]),
-        vcpu_n=int(line["vcpu_n"]) if line["vcpu_n"] else None, memory_gib=_optional(line["memory_gib"]), region=line["region"], tier=line["tier"],
+        vcpu_n=int(line["vcpu_n"]) if line["vcpu_n"] else None, memory_gib=_optional(line["memory_gib"]),
+        region=line["region"], tier=line["tier"],
         spot_usd_per_hour=usd(spot, f"{place}: spot_usd_per_hour") if spot else None,
     )
 

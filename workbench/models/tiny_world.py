@@ -32,8 +32,8 @@ quantisation or an engine does to a model that knows the answers; they say nothi
   option's text. The letters A to D were never learnt as answers: a score by letter would be chance.
 - **question**: the same questions, to be answered in words, for endpoints that give no log-probabilities.
 - **code**: HumanEval's columns; every held-out parameter in every wording of its docstring.
-- **text**: documents in held-out phrasings, for perplexity and KL divergence. Documents repeat facts, and each is scored
-  on its own.
+- **text**: documents in held-out phrasings, for perplexity and KL divergence. Documents repeat facts, and each is
+  scored on its own.
 
 Made by `workbench quality tiny-world --out DIR` from `workbench/models/{{world,tasks,functions,documents}}.py`; a test
 holds the files against the code. Licence: Apache-2.0. No third party's text and no person's data are in it.

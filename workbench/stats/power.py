@@ -17,7 +17,7 @@ def mcnemar_power(n: int, changed_frac: float, difference: float, level: float =
         return 0.0
     low, high = (int(stats.binom.ppf(q, n, changed_frac)) for q in (1e-12, 1 - 1e-12))
     changed = np.arange(low, high + 1)
-    reach = stats.binom.ppf((1 - level) / 2, changed, 0.5).astype(int)
+    reach = np.asarray(stats.binom.ppf((1 - level) / 2, changed, 0.5)).astype(int)
     reach = np.where(2 * stats.binom.cdf(reach, changed, 0.5) < 1 - level, reach, reach - 1)  # rejects up to here
     better = 0.5 + difference / (2 * changed_frac)
     rejects = stats.binom.cdf(reach, changed, better) + stats.binom.sf(changed - reach - 1, changed, better)
