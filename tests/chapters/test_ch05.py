@@ -13,7 +13,7 @@ from workbench.stats.intervals import Interval
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    return not_measured("a test").profile
+    return not_measured("a test").profiles[4]
 
 
 def test_alone_a_request_takes_what_its_iterations_take(profile: Profile) -> None:
@@ -47,7 +47,7 @@ def test_a_machine_that_changed_gives_no_verdict(profile: Profile) -> None:
     curves = tuple(ch05.Curve(slots, 4.0 + slots, (1.0, 3.0), mean, 10, 0.2, 0.08, 0.0) for slots in (1, 4))
     good, far = (Run(1, 2.0, 0.5, simulated_s, 0.4, 40, client_limited=False, drift_frac=drift)
                  for simulated_s, drift in ((0.52, 0.02), (0.9, 0.5)))
-    assert "no verdict" in ch05.answer(curves, Real(profile, (far,))).text
-    said = ch05.answer(curves, Real(profile, (good, far))).text
+    assert "no verdict" in ch05.answer(curves, Real({4: profile}, (far,))).text
+    said = ch05.answer(curves, Real({4: profile}, (good, far))).text
     assert "Over 1 of 2 runs" in said
     assert "+4.0% on average" in said
