@@ -55,8 +55,6 @@ def _chart(axis: Axis, found: Sequence[tuple[float, QualityRow]]) -> Chart:
         panels.append(Panel("mean KL divergence to the base (nats)", (_front(axis, far), _kl(far)), log_y=True))
     also = "" if axis.name == "memory" else " The table has the intervals of what is measured on the x axis."
     best = ", ".join(far[i][1].label for i in _on_front(axis, far))
-    caption = (f"Quality against {axis.title}; bars are 95 % intervals, paired with the base item by item. An interval that "
-               f"reaches 0 loses nothing that shows. No other row is better in both than {best or 'the base'}, by mean KL.")
     caption = (
         f"Quality against {axis.title}; bars are 95 % intervals, paired with the base item by item. An interval that "
         f"reaches 0 loses nothing that shows. No other row is better in both than {best or 'the base'}, by mean KL."
