@@ -43,8 +43,8 @@ WANTED = {
         source_builds=("llama-cpp-python",),
     ),
     # quantisers (workbench quantise): no engines, but environments of the same kind
-    "gptqmodel": Wanted(("gptqmodel==7.6.0", "transformers==5.17.*", CPU_TORCH, "setuptools", "wheel"), "3.11",
-                        drop=("triton",), cpu_torch=True,
+    "gptqmodel": Wanted(("gptqmodel==7.6.0", "optimum==2.*", "transformers==5.17.*", CPU_TORCH, "setuptools", "wheel"),
+                        "3.11", drop=("triton",), cpu_torch=True,
                         source_builds=("defuser", "device-smi", "gptqmodel", "logbar", "pypcre", "tokenicer")),
     "llmcompressor": Wanted(("llmcompressor==0.14.0.1", "transformers==5.17.*", CPU_TORCH), "3.11", cpu_torch=True),
     "torchao": Wanted(("torchao==0.18.*", "transformers==5.23.*", "accelerate", CPU_TORCH), "3.11", cpu_torch=True),

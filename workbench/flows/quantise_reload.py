@@ -89,13 +89,13 @@ def reload(engine: str, model: ModelFile, rows: Rows, environment: str = "") -> 
         return {"engine": engine, "untried": "no way to ask it for log-probabilities from here"}
     if find(engine).environment is not None and installed(engine) is None and not environment:
         return {"engine": engine, "untried": "not installed here"}
+    where = {"environment": environment} if environment else {}
     try:
         if engine == "transformers" and environment:
             nats, version = transformers(model, rows, environment)
         else:
             nats, version = READERS[engine](model, rows)
     except Failure as error:
-        return {"engine": engine, "refused": " ".join(str(error).split())[:300]}
-    where = {"environment": environment} if environment else {}
+        return {"engine": engine, **where, "refused": " ".join(str(error).split())[:300]}
     return {"engine": engine, **where, "version": version, "perplexity": round(perplexity(nats), 6),
             "tokens": sum(len(row) - 1 for row in rows)}
