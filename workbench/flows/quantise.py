@@ -108,7 +108,7 @@ def _by_child(order: Order, work: Path, made: Path, on_stage: OnStage) -> dict[s
     method, rows = order.method, order.calibration_rows
     source = safetensors(order.model)
     dtype = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}[stored_form(order.folder.tensors)]
-    request = {"model": str(source.path), "dtype": dtype, "out": str(made.resolve()),
+    request = {"model": str(source.path.resolve()), "dtype": dtype, "out": str(made.resolve()),
                "settings": dict(method.settings), "seed": order.seed,
                "rows": [list(row) for row in rows.ids] if rows else [], "threads": os.cpu_count() or 1,
                "probe": [list(row) for row in order.probe.ids]}

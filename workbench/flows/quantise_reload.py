@@ -67,7 +67,7 @@ def onnxruntime(model: ModelFile, rows: Rows) -> Asked:
 
 def _child(environment: str, child: str, model: ModelFile, rows: Rows, library: str) -> Asked:
     with tempfile.TemporaryDirectory(prefix="workbench-reload-") as folder:
-        order = {"model": str(model.path), "probe": [list(row) for row in rows], "threads": 1}
+        order = {"model": str(model.path.resolve()), "probe": [list(row) for row in rows], "threads": 1}
         found = quantise_child.run(environment, child, order, Path(folder))
     return float(found["nats"]), f"{library} {found['library'][library]}"
 

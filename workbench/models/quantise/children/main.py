@@ -4,6 +4,7 @@ The packages above are set up without running their __init__, which would import
 """
 
 import importlib
+import os
 import sys
 import types
 from pathlib import Path
@@ -18,8 +19,10 @@ def main() -> int:
         package = types.ModuleType(".".join(names[:depth]))
         package.__path__ = [str(HERE.parents[len(names) - depth - 1] if depth < len(names) else HERE)]
         sys.modules[package.__name__] = package
+    order = Path(sys.argv[2]).resolve()
+    os.chdir(order.parent)  # some libraries write logs where they run
     module = importlib.import_module(f"{PACKAGE}.{sys.argv[1]}")
-    code: int = module.main(Path(sys.argv[2]))
+    code: int = module.main(order)
     return code
 
 
