@@ -23,12 +23,12 @@ LEAST_RAM_GIB, LEAST_DISK_GIB = 4.0, 2.0
 EXTRAS = {  # extra -> the distribution that shows it
     "silicon": "aiconfigurator-core", "quality": "lm-eval", "hf": "transformers", "llama-cpp": "llama-cpp-python",
     "onnx": "onnxruntime-genai", "distributed": "ray", "gateway": "redis", "billing": "duckdb",
-    "forecast": "statsmodels",
+    "spreadsheet": "openpyxl", "forecast": "statsmodels",
 }
 BASE = (
     "simpy", "numpy", "pandas", "pyarrow", "scipy", "pydantic", "click", "rich", "matplotlib", "plotly", "jupyterlab",
     "papermill", "jupytext", "nbconvert", "mistune", "httpx", "uvloop", "httptools", "orjson", "xllamacpp", "gguf",
-    "safetensors", "tokenizers", "psutil", "pyyaml",
+    "safetensors", "tokenizers", "psutil", "pyyaml", "jinja2", "ipywidgets",
 )
 
 
