@@ -9,6 +9,7 @@ from typing import Any
 from sims.plane.run import PlaneResult
 from sims.plane.scenario import PlaneCase
 from workbench import paths
+from workbench.chapters import playing
 
 FOLDER = paths.data("scenarios") / "plane"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -21,26 +22,12 @@ def text_of(name: str) -> str:
 
 def changed(name: str, *edits: tuple[str, str]) -> str:
     """Its text with each edit made; the old text occurs exactly once."""
-    text = text_of(name)
-    for old, new in edits:
-        assert text.count(old) == 1, f"{name}: {old!r} occurs {text.count(old)} times"
-        text = text.replace(old, new)
-    return text
+    return playing.changed(text_of(name), *edits)
 
 
 def without(name: str, *tables: str) -> str:
     """Its text without these tables (`control.queue`) and all inside them."""
-    kept, cut, seen = [], False, set[str]()
-    for line in text_of(name).splitlines():
-        if line.startswith("["):
-            table = line.partition("#")[0].strip().strip("[]")
-            inside = [one for one in tables if table == one or table.startswith(f"{one}.")]
-            cut = bool(inside)
-            seen.update(inside)
-        if not cut:
-            kept.append(line)
-    assert seen == set(tables), f"{name}: has no {set(tables) - seen}"
-    return "\n".join(kept) + "\n"
+    return playing.without(text_of(name), *tables)
 
 
 def case_of(text: str, folder: Path = FOLDER) -> PlaneCase:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from workbench.config import Settings
 from workbench.errors import UsageError
 from workbench.paths import datasets
+from workbench.quality.extract import STOPS
 from workbench.quality.items import Form, Sampling
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -20,7 +21,7 @@ MMLU_FORM = (
     "{% for choice in choices %}{{ 'ABCDEFGHIJ'[loop.index0] }}. {{ choice }}\n{% endfor %}"
     "Answer:"
 )
-CODE_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n@")  # as lm-eval's humaneval, and decorators
+CODE_STOPS = (*STOPS, "\n@")  # and decorators
 
 
 class TaskSpec(Settings):
