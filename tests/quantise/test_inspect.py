@@ -68,6 +68,8 @@ def test_an_id_of_the_table_is_described_without_weights() -> None:
     found = inspect("meta-llama/Llama-3.1-8B")
     assert (found["params"], found["kv_bytes_per_tok"]) == (8_030_261_248, 128 * 1024)
     assert "models get meta-llama/Llama-3.1-8B" in found["needs"]["note"]
+    assert found["licence"].startswith("Llama 3.1 Community License")
+    assert inspect("Llama-3.3-70B")["licence"].startswith("Llama 3.3 "), "an alias keeps its own"
     with pytest.raises(UsageError, match="is not known"):
         inspect("no-such/model")
     with pytest.raises(UsageError, match="no such file or folder"):

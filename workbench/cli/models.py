@@ -98,7 +98,8 @@ def inspect(model: str, as_json: bool) -> None:
 
 
 def _inspected(found: dict[str, Any]) -> str:
-    lines = [plain(f"{found['name']}: {found['form']} {found['method']}, licence {found['licence']}")]
+    what = f"{found['form']} {found['method']}".strip()
+    lines = [plain(f"{found['name']}: {what}, licence {found['licence']}")]
     if found.get("params"):
         bits = f", {found['bits_per_weight']:.2f} bits per weight" if found["bits_per_weight"] else ""
         lines.append(f"parameters: {found['params'] / 1e6:,.2f} M{bits}")

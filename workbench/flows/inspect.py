@@ -10,6 +10,7 @@ from engines import NAMES, find
 from workbench.errors import UsageError, WorkbenchError
 from workbench.flows.formats import readers
 from workbench.hardware import architecture as shipped_architectures
+from workbench.hardware import licences
 from workbench.hardware.architecture import Architecture
 from workbench.hardware.model_config import from_mapping
 from workbench.models import headers, provenance
@@ -48,8 +49,10 @@ def _known(model: str) -> bool:
 
 def _by_id(model: str) -> dict[str, Any]:
     found = shipped_architectures.find(model)
+    licence = licences.find(model) or licences.find(found.name)  # an alias may have another than its namesake
     return {
-        "name": found.name, "form": "not here", "method": "", "licence": "see its page", "tensors": None,
+        "name": found.name, "form": "not here", "method": "",
+        "licence": licence.label if licence else "see its page", "tensors": None,
         "weight_bytes": None, "bits_per_weight": None, "kinds": {}, "provenance": None, "engines": [],
         **_architecture(found), "needs": {"note": f"`workbench models get {found.name}` fetches it; bf16 weights take "
                                                   f"{found.weight_bytes('bf16') / 1e9:.1f} GB"},
