@@ -153,6 +153,9 @@ def test_the_columns_are_the_model_s() -> None:
 def test_the_workbook_is_live_and_its_text_is_text(written: Path) -> None:
     book = load_workbook(written / "out" / "business.xlsx")
     assert book.sheetnames[:2] == ["Inputs", "Summary"]
+    rest = book.sheetnames[2:]
+    assert [int(name.split()[0]) for name in rest] == list(range(1, len(rest) + 1))
+    assert [name.partition(" ")[2] for name in rest[5:7]] == ["Tiers", "Tornado owned 8x H100"]
     head = [cell.value for cell in book["Inputs"][1]]
     assert head[5] == "=1+1"
     assert book["Inputs"]["F1"].data_type == "s"

@@ -75,6 +75,12 @@ def test_points_of_a_category_stand_side_by_side() -> None:
     assert "scattermode" not in plotly_json(chart())["layout"]  # on a number line it would move the points
 
 
+def test_short_words_stay_in_one_line_and_long_ones_do_not() -> None:
+    html = Table(("name", "verdict", "why", "n"), (("a", "no difference shown", "x" * 23, "1"),)).as_html()
+    assert '<td class="word short">no difference shown</td><td class="word">x' in html
+    assert "<td>1</td>" in html
+
+
 def test_uneven_series_and_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in length"):
         Series("a", (1, 2), (1.0,), "measured")

@@ -152,6 +152,9 @@ def test_the_gallery_example_is_small_and_harmless(run: runner.ReportRun, tmp_pa
     assert "](http" not in text
     for name in re.findall(r"\]\((figures/\w+\.svg)\)", text):
         assert (out / name).read_bytes().startswith(b"<?xml")
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.index("<h1>") < page.index("The answer, from the end of this page") < page.index("<h2>")
+    assert page.count('<div class="wide') >= page.count("<img") + page.count("<table") - 1  # the footer's breaks lines
     assert gallery.write(run.folder, out) == size_bytes  # replaced, not added to
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="is no gallery example"):

@@ -47,8 +47,8 @@ def write_workbook(path: Path, options: Sequence[Sheet], months: int, tables: Ma
     names = [_months(book.create_sheet(_sheet_name(one.name, i)), cells[one.name], months)
              for i, one in enumerate(options)]
     _summary(summary, options, names, months)
-    for title, rows in tables.items():
-        _values(book.create_sheet(_sheet_name(title, len(book.sheetnames))), rows)
+    for i, (title, rows) in enumerate(tables.items(), start=len(options)):
+        _values(book.create_sheet(_sheet_name(title, i)), rows)
     with atomic(path) as temporary:
         book.save(temporary)
 
@@ -143,6 +143,7 @@ def _widths(sheet: Worksheet, widths: Sequence[float]) -> None:
 
 
 def _sheet_name(name: str, number: int) -> str:
+    """Numbered through after Inputs and Summary: a number keeps cut names apart."""
     kept = "".join(" " if c in FORBIDDEN or not c.isprintable() else c for c in name).strip()
     return f"{number + 1} {kept}"[:31]
 

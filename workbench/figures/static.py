@@ -16,6 +16,7 @@ from workbench.figures.escape import mathless
 PANEL_IN = (4.2, 3.4)
 LETTER_IN, HANDLE_IN = 0.085, 0.6  # of a legend's entry at this size: a letter's mean width, its mark and the gap
 LABEL_CHARS = 28  # a longer name would leave no room for the axes
+LEGEND_CHARS = 52  # below the axes; the origin stands at the end
 _MARKERS = {"measured": "o", "simulated": "D"}
 _STYLE: Any = {
     "svg.hashsalt": "workbench", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False,
@@ -93,7 +94,7 @@ def _shift(series: Series, bars: list[Series], every: tuple[Series, ...]) -> flo
 
 
 def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: float) -> None:
-    colour = COLOURS[series.colour % len(COLOURS)]
+    colour, label = COLOURS[series.colour % len(COLOURS)], _short(name, LEGEND_CHARS)
     y = [float("nan") if value is None else value for value in series.y]
     errors = None
     if series.low:
@@ -101,17 +102,17 @@ def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: flo
         pairs = [(max(0.0, v - (v if a is None else a)), max(0.0, (v if b is None else b) - v)) for a, v, b in ends]
         errors = [[low for low, _ in pairs], [high for _, high in pairs]]
     if series.kind == "bars":
-        axes.bar(x, y, width, yerr=errors, color=colour, label=_short(name), ecolor="#333333", capsize=3)
+        axes.bar(x, y, width, yerr=errors, color=colour, label=label, ecolor="#333333", capsize=3)
         return
     if series.kind == "steps":
-        axes.step(x, y, where="post", color=colour, label=_short(name), linewidth=1.5)
+        axes.step(x, y, where="post", color=colour, label=label, linewidth=1.5)
         return
     open_face = series.origin == "simulated"
-    axes.errorbar(x, y, yerr=errors, color=colour, label=_short(name), capsize=3, linewidth=1.5, markersize=5.5,
+    axes.errorbar(x, y, yerr=errors, color=colour, label=label, capsize=3, linewidth=1.5, markersize=5.5,
                   marker=_MARKERS.get(series.origin, "s") if series.kind == "points" or len(x) <= MOST_MARKED else "",
                   markerfacecolor="white" if open_face else colour,
                   linestyle="-" if series.kind == "line" else "none")
 
 
-def _short(name: str) -> str:
-    return mathless(name if len(name) <= LABEL_CHARS else name[: LABEL_CHARS - 1] + "…")
+def _short(name: str, most: int = LABEL_CHARS) -> str:
+    return mathless(name if len(name) <= most else name[: most - 1] + "…")

@@ -8,6 +8,7 @@ from typing import Any
 from workbench.figures import escape
 
 MIME = "application/vnd.workbench.table+json"
+SHORT_CHARS = 22  # a column without longer texts is not broken into lines
 _NUMBER = re.compile(r"[+\-±<>]?\d|n/a$|none$|$")
 
 
@@ -25,10 +26,10 @@ class Table:
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns")
 
     def as_html(self) -> str:
-        words = [not self.numeric(i) for i in range(len(self.columns))]
-        head = "".join(_cell(name, "th", word) for name, word in zip(self.columns, words, strict=True))
+        kinds = [self._kind(i) for i in range(len(self.columns))]
+        head = "".join(_cell(name, "th", kind) for name, kind in zip(self.columns, kinds, strict=True))
         body = "".join(
-            "<tr>" + "".join(_cell(cell, "td" if i else "th", words[i]) for i, cell in enumerate(row)) + "</tr>"
+            "<tr>" + "".join(_cell(cell, "td" if i else "th", kinds[i]) for i, cell in enumerate(row)) + "</tr>"
             for row in self.rows
         )
         caption = f"<caption>{escape.html(self.caption)}</caption>" if self.caption else ""
@@ -46,6 +47,13 @@ class Table:
         """Numbers stand right, words left; the first column names the row."""
         return column > 0 and all(_NUMBER.match(row[column]) for row in self.rows)
 
+    def _kind(self, column: int) -> str:
+        """Its cells' class: words stand left, and short ones in one line."""
+        if self.numeric(column):
+            return ""
+        short = max((len(row[column]) for row in (self.columns, *self.rows)), default=0) <= SHORT_CHARS
+        return "word short" if short else "word"
+
     @staticmethod
     def from_dict(raw: Mapping[str, Any]) -> "Table":
         return Table(tuple(raw["columns"]), tuple(tuple(row) for row in raw["rows"]), raw["caption"])
@@ -56,8 +64,9 @@ class Table:
                 "text/plain": escape.plain(plain)}
 
 
-def _cell(text: str, tag: str, word: bool) -> str:
-    return f"<{tag}{' class=word' if word else ''}>{escape.html(text)}</{tag}>"
+def _cell(text: str, tag: str, kind: str) -> str:
+    given = f' class="{kind}"' if kind else ""
+    return f"<{tag}{given}>{escape.html(text)}</{tag}>"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -45,14 +45,17 @@ def page(notebook: Notebook, about: Mapping[str, Any]) -> str:
 
 def static_page(notebook: Notebook, about: Mapping[str, Any]) -> str:
     """Without scripts: figures are the SVG files beside it."""
-    body = "\n".join([*(_cell(cell, picture) for cell in notebook["cells"]), _footer(about)])
+    first, *rest = [_cell(cell, picture) for cell in notebook["cells"]] or [""]
+    body = "\n".join([first, _lead(notebook), *rest, _footer(about)])
     return shell(title(notebook, str(about["name"])), body)
 
 
 def picture(chart: charts.Chart) -> str:
     name, alt = escape.html(chart.name), escape.html(chart.alt)
     caption = escape.html(chart.full_caption)
-    return f'<figure><img alt="{alt}" src="figures/{name}.svg"><figcaption>{caption}</figcaption></figure>'
+    several = " panels" if len(chart.panels) > 1 else ""
+    return (f'<figure><div class="wide{several}"><img alt="{alt}" src="figures/{name}.svg"></div>'
+            f"<figcaption>{caption}</figcaption></figure>")
 
 
 def shell(heading: str, body: str, scripts: list[str] | None = None) -> str:

@@ -14,6 +14,8 @@ h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);p
 .answer{background:var(--said);border-left:4px solid var(--edge);padding:.6rem 1rem;margin:1rem 0}
 .answer p{margin:.3rem 0}
 .wide{overflow-x:auto}
+.wide table{min-width:min(100%,36rem)}
+.wide caption{position:sticky;left:0;max-width:min(58rem,calc(100vw - 2rem))}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:1rem}
 .pair>div{min-width:0}
 table{border-collapse:collapse;margin:1rem 0;font-size:.92rem;font-variant-numeric:tabular-nums}
@@ -21,7 +23,7 @@ caption{caption-side:bottom;text-align:left;color:var(--soft);font-size:.86rem;p
 th,td{padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 th:first-child{text-align:left;font-weight:600}
 .word{text-align:left}
-td:not(.word){white-space:nowrap}
+td:not(.word),.short{white-space:nowrap}
 footer td{white-space:normal}
 thead th{border-bottom:2px solid var(--rule)}
 figure{margin:1.2rem 0}
@@ -43,6 +45,7 @@ input[type=search]{font:inherit;width:100%;max-width:30rem;padding:.45rem .6rem;
 .cards h2{font-size:1.02rem;border:0;margin:.5rem 0 .2rem}
 .cards p{margin:.2rem 0;font-size:.86rem;color:var(--soft)}
 :focus-visible{outline:3px solid var(--edge);outline-offset:2px}
+@media (max-width:700px){.panels img{max-width:none}}
 @media print{details{display:none}}
 """
 DRAW = """
