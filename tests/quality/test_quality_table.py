@@ -16,7 +16,7 @@ from workbench.stats.intervals import Interval
 
 def row(quant: str, weights_id: str, low: float, engine: str = "llama.cpp") -> QualityRow:
     words = {"model": "tiny", "quant": quant, "engine": engine, "version": "1", "kv_type": "f16",
-             "weights_id": weights_id, "beware": "", "kl_kind": "exact", "speed_of": ""}
+             "weights_id": weights_id, "gpus": "", "beware": "", "kl_kind": "exact", "speed_of": ""}
     score = Score(Interval(0.5, 0.25, 0.75, 8), 1.0, low)
     return QualityRow(words, {"bytes": 1024.0, "flips": 0.0}, {"kl_mean": Interval(0.5, 0.25, 0.75, 9)}, {"t": score})
 
@@ -27,6 +27,9 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read(path) == rows
     assert [item.label for item in read(path)] == ["F16", "Q4_0"]
     text = path.read_text()
+    lines = [",".join(cells[:6] + cells[7:]) for line in text.splitlines() if (cells := line.split(","))]
+    path.write_text("\n".join(lines))
+    assert read(path) == rows, "a table of before there was a column gpus"
     path.write_text(text.replace("0.875", "much"))
     with pytest.raises(UsageError, match=r"t.csv:3: t_retained_low: 'much' is no number"):
         read(path)

@@ -37,7 +37,8 @@ class Cell:
 
     @staticmethod
     def of(setting: Setting, out: Path) -> "Cell":
-        words = (setting.engine, setting.model.rpartition("/")[2], setting.quant)
+        tp = f"tp{setting.gpus}" if setting.gpus > 1 else ""
+        words = (setting.engine, setting.model.rpartition("/")[2], setting.quant, tp)
         stem = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word)[:24] for word in words if word)
         return Cell(setting, out / f"{stem}-{setting.key}")
 

@@ -13,7 +13,8 @@ import numpy as np
 from workbench.errors import UsageError
 from workbench.flows import quality_distance
 from workbench.flows.quality_show import cells
-from workbench.flows.quality_speed import Speed
+from workbench.flows.quality_speed import Speed, parallel
+from workbench.flows.quality_summary import gpus_of
 from workbench.quality.rows import Key, Row
 from workbench.quality.store import QualityLog
 from workbench.quality.table import QualityRow, Score, label_of
@@ -37,11 +38,12 @@ class Cell:
     distance: quality_distance.Row | None = None
     speed: Speed | None = None
     beware: tuple[str, ...] = ()
+    gpus: str = ""  # tensor parallel; empty is one
 
     @property
     def label(self) -> str:
         """As the table of all calls it."""
-        return label_of(self.quant, self.engine, self.kv_type)
+        return label_of(self.quant, self.engine, self.kv_type, self.gpus)
 
     def scores(self, task: str) -> dict[Key, Row]:
         """Answered items with a score from 0 to 1, by key."""
@@ -71,20 +73,21 @@ def joined(quality: Sequence[Path], distances: Sequence[Path], speeds: Sequence[
 
 
 def _key(cell: Cell) -> tuple[str, ...]:
-    return cell.weights_id, cell.kv_type, cell.engine, cell.version, cell.quant
+    return cell.weights_id, cell.kv_type, cell.engine, cell.version, cell.quant, cell.gpus
 
 
 def _of_log(log: QualityLog) -> Cell:
     about = log.provenance
     version = about.engine_facts.get("version") or {}
     return Cell(about.model, about.quant, about.engine, str(version.get("seen") or ""), about.kv_type or "auto",
-                about.weights_id, log)
+                about.weights_id, log, gpus=parallel(gpus_of(about)))
 
 
 def _with_speed(cell: Cell, speeds: Sequence[Speed]) -> Cell:
     """Of the same weights and KV type; else of the same names. Same engine first."""
-    exact = [one for one in speeds if (one.weights_id, one.kv_type) == (cell.weights_id, cell.kv_type)]
-    named = [one for one in speeds if (one.quant, one.kv_type) == (cell.quant, cell.kv_type)
+    spread = [one for one in speeds if one.gpus == cell.gpus]
+    exact = [one for one in spread if (one.weights_id, one.kv_type) == (cell.weights_id, cell.kv_type)]
+    named = [one for one in spread if (one.quant, one.kv_type) == (cell.quant, cell.kv_type)
              and one.model.partition("-")[0] == cell.model.partition("-")[0]]
     near = exact or named
     if not near:
@@ -112,7 +115,8 @@ def compare(base: Cell, cell: Cell, task: str, family: int) -> Verdict | None:
 def row_of(base: Cell, cell: Cell, usd_per_hour: float | None) -> QualityRow:
     """As the table keeps it."""
     words = {"model": cell.model, "quant": cell.quant, "engine": cell.engine, "version": cell.version,
-             "kv_type": cell.kv_type, "weights_id": cell.weights_id, "beware": "; ".join(cell.beware)}
+             "kv_type": cell.kv_type, "weights_id": cell.weights_id, "gpus": cell.gpus,
+             "beware": "; ".join(cell.beware)}
     values: dict[str, float] = {}
     figures: dict[str, Interval] = {}
     if cell.distance is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import UsageError
-from workbench.flows.quality_summary import summary
+from workbench.flows.quality_summary import gpus_of, summary
 from workbench.quality.rows import Row
 from workbench.quality.store import PART, ROWS, QualityLog, read
 from workbench.quality.task_spec import suggestion
@@ -28,7 +28,7 @@ def cells(out: Path) -> dict[str, QualityLog]:
 
 
 def one_of(logs: dict[str, QualityLog], name: str) -> QualityLog:
-    """By the folder's name, or by what no other has: engine, quantisation, KV type, or several ("vllm-cpu F16")."""
+    """By its folder's name, or by what no other has: engine, quantisation, KV type, tp2, several ("vllm-cpu tp2")."""
     if name in logs:
         return logs[name]
     wanted = name.lower().split()
@@ -43,7 +43,8 @@ def one_of(logs: dict[str, QualityLog], name: str) -> QualityLog:
 
 
 def _words(log: QualityLog, also: tuple[str, ...]) -> set[str]:
-    return {word.lower() for key in ("engine", "quant", "model", *also) if (word := getattr(log.provenance, key))}
+    said = {word.lower() for key in ("engine", "quant", "model", *also) if (word := getattr(log.provenance, key))}
+    return said | {f"tp{gpus_of(log.provenance) or 1}"}
 
 
 def show(out: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import UsageError
+from workbench.flows.quality_summary import gpus_of
 from workbench.flows.sweeps.store import read_rows
 from workbench.metrics import summarise
 from workbench.runlog.table import read as read_log
@@ -30,6 +31,7 @@ class Speed:
     weights_id: str
     load: str
     runs: tuple[float, ...]
+    gpus: str = ""  # tensor parallel; empty is one
     memory_bytes: float | None = None  # the engine's resident memory, where it was watched
 
     @property
@@ -59,10 +61,10 @@ def speeds(paths: Sequence[Path]) -> list[Speed]:
             found.setdefault(key, []).append((value, memory))
     rows = []
     for key, values in found.items():
-        engine, version, model, quant, kv_type, weights_id, load = key
+        engine, version, model, quant, kv_type, weights_id, load, gpus = key
         sizes = [size for _, size in values if size is not None]
         rows.append(Speed(engine, version, model, quant, kv_type, weights_id, load, tuple(v for v, _ in values),
-                          max(sizes, default=None)))
+                          gpus, max(sizes, default=None)))
     return sorted(rows, key=lambda row: (float(row.load.split()[0].rstrip("/s")), row.quant, row.engine))
 
 
@@ -79,7 +81,7 @@ def _of_sweep(folder: Path) -> Iterable[Measured]:
         rate = asked["rate_per_s"]
         load = f"{rate:g}/s" if rate is not None else f"{asked['concurrency']:g} in flight"
         key = (mark["engine"], mark["engine_version"] or "", mark["model"], mark["quant"], _kv(row.get("kv_type")),
-               mark["weights_id"] or "", load)
+               mark["weights_id"] or "", load, parallel(mark["gpus"]))
         yield key, float(value), (row.get("telemetry") or {}).get("engine_rss_max_bytes")
 
 
@@ -95,7 +97,12 @@ def _of_log(path: Path) -> Iterable[Measured]:
     concurrency: Any = about.workload.get("concurrency")
     load = f"{concurrency:g} in flight" if concurrency else "0/s"
     yield (about.engine, str(version.get("seen") or ""), about.model, about.quant, _kv(about.kv_type),
-           about.weights_id, load), float(value), None
+           about.weights_id, load, parallel(gpus_of(about))), float(value), None
+
+
+def parallel(gpus: int | None) -> str:
+    """How many share each layer, as the table has it: nothing for one or none."""
+    return str(gpus) if gpus is not None and gpus > 1 else ""
 
 
 def _kv(kv_type: str | None) -> str:

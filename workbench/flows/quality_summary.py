@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.quality.rows import Row
 from workbench.quality.store import QualityLog
+from workbench.runlog.provenance import Provenance
 from workbench.stats.accuracy import accuracy
 
 
@@ -15,14 +16,19 @@ def summary(log: QualityLog) -> dict[str, Any]:
     """What the cell is, and each task's figures."""
     found = log.provenance
     names = list(dict.fromkeys(row.task for row in log.rows))
-    gpus = found.engine_facts.get("tp", {})
     version = found.engine_facts.get("version", {}).get("seen")
     return {
         "engine": found.engine, "version": version, "model": found.model, "quant": found.quant,
-        "kv_type": found.kv_type, "gpus": gpus.get("asked") if isinstance(gpus, dict) else None,
-        "weights_id": found.weights_id, "partial": log.partial,
+        "kv_type": found.kv_type, "gpus": gpus_of(found), "weights_id": found.weights_id, "partial": log.partial,
         "tasks": {name: of_task([row for row in log.rows if row.task == name]) for name in names},
     }
+
+
+def gpus_of(provenance: Provenance) -> int | None:
+    """How many share each layer, as the engine was asked; None where it takes no such thing."""
+    fact = provenance.engine_facts.get("tp")
+    asked = fact.get("asked") if isinstance(fact, dict) else None
+    return asked if isinstance(asked, int) else None
 
 
 def of_task(rows: Sequence[Row]) -> dict[str, Any]:

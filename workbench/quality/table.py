@@ -16,6 +16,7 @@ from workbench.files import write_text
 from workbench.stats.intervals import Interval
 
 NAMES = ("model", "quant", "engine", "version", "kv_type", "weights_id")
+LATER = ("gpus",)  # words that older tables lack; empty: one GPU, or none
 SIZES = ("bits_per_weight", "bytes")
 INTERVALS = ("perplexity", "kl_mean", "top_1", "tok_per_s")  # with _low, _high and _n
 PLAIN = ("kl_median", "kl_p999", "flips", "flips_n", "usd_per_million_tok", "speed_memory_bytes")
@@ -35,7 +36,7 @@ class Score:
 
 @dataclass(frozen=True)
 class QualityRow:
-    """`figures` are the columns of INTERVALS, `values` those of SIZES and PLAIN, `words` those of NAMES and WORDS."""
+    """`figures` are the columns of INTERVALS, `values` those of SIZES and PLAIN, `words` the others."""
 
     words: Mapping[str, str]
     values: Mapping[str, float]
@@ -44,22 +45,24 @@ class QualityRow:
 
     @property
     def label(self) -> str:
-        return label_of(self.words["quant"], self.words["engine"], self.words["kv_type"])
+        return label_of(self.words["quant"], self.words["engine"], self.words["kv_type"], self.words.get("gpus", ""))
 
     def is_of(self, weights_id: str, kv_type: str) -> bool:
         return self.words["weights_id"] == weights_id and self.words["kv_type"] == kv_type
 
 
-def label_of(quant: str, engine: str, kv_type: str) -> str:
+def label_of(quant: str, engine: str, kv_type: str, gpus: str = "") -> str:
     """What tells rows of a table apart: quantisation, then what is not llama.cpp with F16 keys and values."""
+    tp = f" tp {gpus}" if gpus else ""
     if engine != "llama.cpp":
-        return f"{quant} {engine}"
-    return quant if kv_type == "f16" else f"{quant} KV {kv_type}"
+        return f"{quant} {engine}{tp}"
+    return f"{quant}{tp}" if kv_type == "f16" else f"{quant} KV {kv_type}{tp}"
 
 
 def text_of(rows: Sequence[QualityRow]) -> str:
     tasks = list(dict.fromkeys(name for row in rows for name in row.tasks))
-    columns = [*NAMES, *SIZES, *(f"{name}{end}" for name in INTERVALS for end in ("", "_low", "_high", "_n")), *PLAIN,
+    ends = ("", "_low", "_high", "_n")
+    columns = [*NAMES, *LATER, *SIZES, *(f"{name}{end}" for name in INTERVALS for end in ends), *PLAIN,
                *(f"{name}{end}" for name in tasks for end in SCORE), *WORDS]
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
@@ -118,7 +121,7 @@ def _row(place: str, cells: Mapping[str, str | None], tasks: Iterable[str]) -> Q
     scores = {name: Score(share, number(f"{name}_retained"), number(f"{name}_retained_low"))
               for name in tasks if (share := interval(name)) is not None}
     return QualityRow(
-        {name: (cells.get(name) or "").strip() for name in (*NAMES, *WORDS)},
+        {name: (cells.get(name) or "").strip() for name in (*NAMES, *LATER, *WORDS)},
         {name: value for name in (*SIZES, *PLAIN) if (value := number(name)) is not None},
         {name: found for name in INTERVALS if (found := interval(name)) is not None}, scores,
     )
