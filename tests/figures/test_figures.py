@@ -64,6 +64,21 @@ def test_intervals_become_error_bars_and_gaps_stay_gaps() -> None:
     assert trace["y"][1] is None
 
 
+def test_a_place_on_x_has_an_interval_and_a_point_a_name() -> None:
+    points = Series("KL", (2.0, 4.0), (1.0, 2.0), "measured", "points", x_low=(1.5, None), x_high=(3.0, None),
+                    labels=("Q8_0", "$x_{"))
+    found = Chart("c", "speed", (Panel("KL", (points,)),), "What.", "n = 3", "One panel")
+    assert Chart.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    trace = plotly_json(found)["data"][0]
+    assert (trace["error_x"]["array"], trace["error_x"]["arrayminus"]) == ([1.0, 0.0], [0.5, 0.0])
+    axes = _figure(found).axes[0]
+    (drawn_points,) = axes.containers
+    assert [bar.get_segments()[0][:, 0].tolist() for bar in drawn_points[2]] == [[1.5, 3.0]]
+    assert axes.texts[0].get_text() == "Q8_0"
+    with pytest.raises(ValueError, match="differ in length"):
+        Series("KL", (2.0,), (1.0,), "measured", labels=("a", "b"))
+
+
 def test_points_of_a_category_stand_side_by_side() -> None:
     names = ("a", "b")
     series = [Series(n, names, (1.0, 2.0), "measured", "points", i, (0.5, 1.5), (1.5, 2.5)) for i, n in enumerate("xy")]

@@ -17,7 +17,8 @@ MARK_CHARS = 2  # a longer text beside a mark stands upright
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Named values over x; None leaves a gap. `low` and `high` are the ends of each value's interval."""
+    """Named values over x; None leaves a gap. `low` and `high` are the ends of each value's interval, `x_low` and
+    `x_high` those of its place on x, `labels` the points' names, drawn beside them."""
 
     name: str
     x: tuple[float | str, ...]
@@ -27,10 +28,14 @@ class Series:
     colour: int = 0
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
+    x_low: tuple[float | None, ...] = ()
+    x_high: tuple[float | None, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        lengths = {len(self.x), len(self.y)} | {len(ends) for ends in (self.low, self.high) if ends}
-        if len(lengths) != 1 or bool(self.low) != bool(self.high):
+        parts = (self.low, self.high, self.x_low, self.x_high, self.labels)
+        lengths = {len(self.x), len(self.y)} | {len(part) for part in parts if part}
+        if len(lengths) != 1 or bool(self.low) != bool(self.high) or bool(self.x_low) != bool(self.x_high):
             raise ValueError(f"series {self.name!r}: x, y, low and high differ in length: {sorted(lengths)}")
 
 
@@ -92,7 +97,8 @@ class Chart:
 
 
 def _series(raw: Mapping[str, Any]) -> Series:
-    return Series(**{**raw, **{key: tuple(raw[key]) for key in ("x", "y", "low", "high")}})
+    several = ("x", "y", "low", "high", "x_low", "x_high", "labels")
+    return Series(**{**raw, **{key: tuple(raw.get(key, ())) for key in several}})
 
 
 def folded(axis: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Charts as plotly figures, for notebooks and reports."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -69,11 +70,10 @@ def _trace(series: Series, name: str, *, show: bool) -> Any:
     x = [label(value) if isinstance(value, str) else value for value in series.x]
     shared: dict[str, Any] = {"x": x, "y": list(series.y), "name": name, "legendgroup": name, "showlegend": show}
     if series.low:
-        shared["error_y"] = {
-            "type": "data", "symmetric": False, "color": colour, "thickness": 1.3, "width": 4,
-            "array": [_gap(high, y) for high, y in zip(series.high, series.y, strict=True)],
-            "arrayminus": [_gap(y, low) for low, y in zip(series.low, series.y, strict=True)],
-        }
+        shared["error_y"] = _error(series.low, series.y, series.high, colour)
+    if series.x_low:
+        places = [value if isinstance(value, float | int) else None for value in series.x]
+        shared["error_x"] = _error(series.x_low, places, series.x_high, colour)
     if series.kind == "bars":
         return go.Bar(**shared, marker={"color": colour})
     if series.kind == "steps":
@@ -81,7 +81,20 @@ def _trace(series: Series, name: str, *, show: bool) -> Any:
     marker = {"color": colour, "size": 9, "symbol": _SYMBOLS.get(series.origin, "square")}
     mode = ("lines+markers" if len(x) <= MOST_MARKED else "lines") if series.kind == "line" else "markers"
     shared |= {"offsetgroup": name} if series.kind == "points" else {}
+    if series.labels:
+        mode += "+text"
+        shared |= {"text": [label(text) for text in series.labels], "textposition": "top right",
+                   "textfont": {"size": 11, "color": GREY}}
     return go.Scatter(**shared, mode=mode, marker=marker, line={"color": colour, "width": 2})
+
+
+def _error(low: Sequence[float | None], at: Sequence[float | None], high: Sequence[float | None], colour: str
+           ) -> dict[str, Any]:
+    return {
+        "type": "data", "symmetric": False, "color": colour, "thickness": 1.3, "width": 4,
+        "array": [_gap(end, value) for end, value in zip(high, at, strict=True)],
+        "arrayminus": [_gap(value, end) for end, value in zip(low, at, strict=True)],
+    }
 
 
 def _gap(above: float | None, below: float | None) -> float:

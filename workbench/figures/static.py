@@ -96,11 +96,7 @@ def _shift(series: Series, bars: list[Series], every: tuple[Series, ...]) -> flo
 def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: float) -> None:
     colour, label = COLOURS[series.colour % len(COLOURS)], _short(name, LEGEND_CHARS)
     y = [float("nan") if value is None else value for value in series.y]
-    errors = None
-    if series.low:
-        ends = zip(series.low, y, series.high, strict=True)
-        pairs = [(max(0.0, v - (v if a is None else a)), max(0.0, (v if b is None else b) - v)) for a, v, b in ends]
-        errors = [[low for low, _ in pairs], [high for _, high in pairs]]
+    errors = _gaps(series.low, y, series.high)
     if series.kind == "bars":
         axes.bar(x, y, width, yerr=errors, color=colour, label=label, ecolor="#333333", capsize=3)
         return
@@ -108,10 +104,26 @@ def _series(axes: Axes, series: Series, x: list[float], name: str, *, width: flo
         axes.step(x, y, where="post", color=colour, label=label, linewidth=1.5)
         return
     open_face = series.origin == "simulated"
-    axes.errorbar(x, y, yerr=errors, color=colour, label=label, capsize=3, linewidth=1.5, markersize=5.5,
+    axes.errorbar(x, y, yerr=errors, xerr=_gaps(series.x_low, x, series.x_high), color=colour, label=label,
+                  capsize=3, linewidth=1.5, markersize=5.5,
                   marker=_MARKERS.get(series.origin, "s") if series.kind == "points" or len(x) <= MOST_MARKED else "",
                   markerfacecolor="white" if open_face else colour,
                   linestyle="-" if series.kind == "line" else "none")
+    _names(axes, series.labels, x, y)
+
+
+def _names(axes: Axes, labels: tuple[str, ...], x: list[float], y: list[float]) -> None:
+    """A point's name stands above it, to the right."""
+    for text, at_x, at_y in zip(labels, x, y, strict=bool(labels)):
+        axes.annotate(_short(text), (at_x, at_y), color=GREY, xytext=(4, 3), textcoords="offset points", fontsize=7)
+
+
+def _gaps(low: tuple[float | None, ...], at: list[float], high: tuple[float | None, ...]) -> list[list[float]] | None:
+    """From each value down and up to its interval's ends; an end that is not known is the value."""
+    if not low:
+        return None
+    return [[max(0.0, value - (value if end is None else end)) for end, value in zip(low, at, strict=True)],
+            [max(0.0, (value if end is None else end) - value) for end, value in zip(high, at, strict=True)]]
 
 
 def _short(name: str, most: int = LABEL_CHARS) -> str:
