@@ -1,11 +1,14 @@
 """Chapter 18: incidents replayed, each with and without its remedy, and the runbook entry that follows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sims.plane.run import PlaneResult
-from workbench.chapters import playing
+from workbench.chapters import ch18_burn, ch18_burst, ch18_regions, playing
 from workbench.chapters.about import chosen, within
+from workbench.chapters.ch18_burn import Burn, Burns
+from workbench.chapters.ch18_burst import Priced
+from workbench.chapters.ch18_regions import World
 from workbench.chapters.playing import Figure, Played
 from workbench.figures.chart import Chart, Panel, Series
 from workbench.figures.table import Table
@@ -90,10 +93,15 @@ INCIDENTS = {item.name: item for item in (
 
 
 def experiment(incidents: str, seeds: int, quick: bool) -> dict[str, Played]:
-    """Each incident with and without its remedy. Raises UsageError."""
+    """Each incident with and without its remedy; `quick`: two of them, on two seeds. Raises UsageError."""
     names = chosen("incidents", incidents, tuple(INCIDENTS))
-    within("seeds", seeds, 1, 20)
-    return {name: playing.play(INCIDENTS[name].texts(), range(1, (1 if quick else seeds) + 1)) for name in names}
+    within("seeds", seeds, 2, 20)
+    names, seeds = (names[:2], 2) if quick else (names, seeds)
+    return {name: playing.play(INCIDENTS[name].texts(), range(1, seeds + 1)) for name in names}
+
+
+def titles(found: Mapping[str, Played]) -> dict[str, str]:
+    return {name: INCIDENTS[name].title for name in found}
 
 
 def harm_table(found: Mapping[str, Played]) -> Table:
@@ -101,11 +109,10 @@ def harm_table(found: Mapping[str, Played]) -> Table:
     for name, played in found.items():
         item = INCIDENTS[name]
         harm = played.over_seeds(item.harm)
-        unit = f" {item.unit}" if item.unit else ""
-        rows.append((item.title, item.what, *(playing.said(*harm[kind]) + unit for kind in ("without", "with"))))
+        rows.append((item.title, item.what, *(_with_unit(item, harm[kind]) for kind in ("without", "with"))))
     n = len(next(iter(found.values())).seeds)
     return Table(("incident", "measure", "without the remedy", "with it"), tuple(rows),
-                 f"Simulated, n = {n} seeds; in brackets 95 % intervals of the mean where n is above one.")
+                 f"Simulated, n = {n} seeds; in brackets 95 % intervals of the mean.")
 
 
 def harm_chart(found: Mapping[str, Played]) -> Chart:
@@ -135,30 +142,56 @@ def burn_chart(found: Mapping[str, Played]) -> Chart:
                  "Steps over time: refused and failed requests per second with and without the remedy.")
 
 
-def runbook(found: Mapping[str, Played]) -> Table:
-    rows = tuple((INCIDENTS[name].title, INCIDENTS[name].symptom, INCIDENTS[name].act,
-                  f"workbench report run ch18 -p incidents={name}") for name in found)
-    return Table(("incident", "what one sees", "what to do", "see it again"), rows,
-                 "The runbook; each entry points at the simulation that it follows from.")
+def runbook(found: Mapping[str, Played], burned: Burns) -> Table:
+    rows = tuple((INCIDENTS[name].title, INCIDENTS[name].symptom, INCIDENTS[name].act, _shown(name, played),
+                  _pages(burned[name]["without"]), f"workbench report run ch18 -p incidents={name}")
+                 for name, played in found.items())
+    n = len(next(iter(found.values())).seeds)
+    return Table(("incident", "what one sees", "what to do", "what it did, simulated", "the page comes",
+                  "see it again"), rows,
+                 f"The runbook; each entry points at the simulation that it follows from, n = {n} seeds.")
 
 
-def numbers(found: Mapping[str, Played]) -> Results:
+def _shown(name: str, played: Played) -> str:
+    item = INCIDENTS[name]
+    harm = played.over_seeds(item.harm)
+    return f"{item.what} from {_with_unit(item, harm['without'])} to {_with_unit(item, harm['with'])}"
+
+
+def _with_unit(item: Incident, harm: tuple[float, float | None, float | None]) -> str:
+    return playing.said(*harm) + (f" {item.unit}" if item.unit else "")
+
+
+def _pages(each: Sequence[Burn]) -> str:
+    found = ch18_burn.interval([ch18_burn.first_page_s(one) for one in each])
+    return "in some runs never: look for it elsewhere" if found is None else f"after {found.mean:,.0f} s of it"
+
+
+def numbers(found: Mapping[str, Played], burned: Burns, world: World, priced: Priced, burst: Played) -> Results:
     return Results(tuple(
         Result(f"{name}_{kind}_remedy", mean, INCIDENTS[name].unit, "simulated", len(played.seeds), low, high)
         for name, played in found.items()
-        for kind, (mean, low, high) in played.over_seeds(INCIDENTS[name].harm).items()))
+        for kind, (mean, low, high) in played.over_seeds(INCIDENTS[name].harm).items())
+        + tuple(ch18_burn.results(burned)) + tuple(ch18_regions.results(world))
+        + tuple(ch18_burst.results(priced, burst)))
 
 
-def answer(found: Mapping[str, Played]) -> Prose:
+def answer(found: Mapping[str, Played], burned: Burns, world: World, priced: Priced, burst: Played) -> Prose:
     left = {name: _left(played, INCIDENTS[name].harm) for name, played in found.items()}
     known = {name: value for name, value in left.items() if value is not None}
     if not known:
-        return Prose("None of these incidents did harm under this seed; take more seeds.")
-    best, worst = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    n = len(found[best].seeds)
+        return Prose("None of these incidents did harm under these seeds; take more of them.")
+    name = max(known, key=known.__getitem__)
+    alone, rented = (burst.over_seeds(ch18_burst.refused)[kind] for kind in burst.names[:2])
+    ways = world.ways
     return Prose(
-        f"The remedy helps most against **{INCIDENTS[best].title}** ({known[best]:.0%} of its harm is left) and least "
-        f"against **{INCIDENTS[worst].title}** ({known[worst]:.0%} left); n = {n} seeds of each, intervals above."
+        f"The remedy helps least against **{INCIDENTS[name].title}** ({_shown(name, found[name])}), whose page comes "
+        f"{_pages(burned[name]['without'])}; replicas rented for a burst bring refusals from {playing.said(*alone)} to "
+        f"{playing.said(*rented)} when they start in {burst.names[1]}, and owning the base alone costs "
+        f"{ch18_burst.saved_frac(priced):.0%} less than owning the peak; {len(world.names)} regions that each carry "
+        f"their own peak take {sum(ways['each for itself'].replicas)} replicas where one place takes "
+        f"{sum(ways['one place'].replicas)}, and lose nobody with a region; n = {len(burst.seeds)} seeds, in brackets "
+        "95 % intervals."
     )
 
 
