@@ -86,8 +86,8 @@ def alarm_chart(found: Burns, titles: Mapping[str, str], objective_frac: float) 
     for i, rule in enumerate(RULES):
         ends = [interval([one.fires_s[rule.name] for one in each]) for each in shown.values()]
         series.append(Series(
-            f"{rule.severity}: {rule.name}", names, tuple(None if end is None else end.mean for end in ends), "simulated",
-            "points", i, tuple(None if end is None else max(end.low, 1.0) for end in ends),
+            f"{rule.severity}: {rule.name}", names, tuple(None if end is None else end.mean for end in ends),
+            "simulated", "points", i, tuple(None if end is None else max(end.low, 1.0) for end in ends),
             tuple(None if end is None else end.high for end in ends)))
     n = len(next(iter(found.values()))["with"])
     return Chart(
