@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.chapters.about import within
 from workbench.config import parse, read_text
-from workbench.economics.business_spec import BusinessSpec
+from workbench.economics.business_spec import BusinessSpec, UncertainSpec
 from workbench.errors import UsageError
 from workbench.figures.chart import Chart, Panel, Series
 from workbench.figures.table import Table, number, percent
@@ -26,7 +26,7 @@ def spec_of(new_users_per_month: float, churn_frac: float, pro_usd_per_month: fl
             quick: bool) -> BusinessSpec:
     """examples/business.toml with another market. Raises UsageError."""
     within("new_users_per_month", new_users_per_month, 0, 1e6)
-    within("churn_frac", churn_frac, 0.03, 0.10)  # the uncertain range of the example
+    within("churn_frac", churn_frac, 0.001, 1)
     within("pro_usd_per_month", pro_usd_per_month, 0, 10_000)
     within("draws", draws, 100, 100_000)
     path = data("examples") / "business.toml"
@@ -34,7 +34,15 @@ def spec_of(new_users_per_month: float, churn_frac: float, pro_usd_per_month: fl
     market = spec.market.model_copy(update={"new_users_per_month": new_users_per_month, "churn_frac": churn_frac})
     tiers = tuple(one.model_copy(update={"usd_per_month": pro_usd_per_month}) if one.name == "pro" else one
                   for one in spec.tier)
-    return spec.model_copy(update={"market": market, "tier": tiers, "draws": QUICK_DRAWS if quick else draws})
+    unsure = tuple(_around(one, spec.market.churn_frac, churn_frac) if one.name == "churn_frac" else one
+                   for one in spec.uncertain)
+    return spec.model_copy(update={"market": market, "tier": tiers, "uncertain": unsure,
+                                   "draws": QUICK_DRAWS if quick else draws})
+
+
+def _around(one: UncertainSpec, was: float, now: float) -> UncertainSpec:
+    """As wide in proportion around another most likely value; a fraction stays one."""
+    return one.model_copy(update={"low": one.low / was * now, "high": min(1.0, one.high / was * now)})
 
 
 def plan(spec: BusinessSpec) -> Found:
@@ -158,12 +166,12 @@ def answer(found: Found) -> Prose:
     row = best(found)
     chance, lost, widest = row["monte_carlo"], losses(row["monte_carlo"]), row["tornado"][0]["name"]
     users = row["break_even_users"]
-    least = "no number of users pays for it" if users is None else f"from {users:,.0f} constant users on"
+    pays = "no number of users pays for it" if users is None else f"it pays from {users:,.0f} constant users on"
     return Prose(
         f"With this made-up market {row['name']} is worth most: {number(row['outcome']['npv_usd'] / MILLION)} million "
         f"USD as planned, {number(chance['p10'] / MILLION)} to {number(chance['p90'] / MILLION)} for eight draws in "
         f"ten, and {percent(lost.mean)} of {lost.n:,} draws lose money ({percent(lost.low)} to {percent(lost.high)}); "
-        f"it pays {least}, and `{widest}` moves it most."
+        f"{pays}, and `{widest}` moves it most."
     )
 
 
