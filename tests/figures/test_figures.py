@@ -1,6 +1,8 @@
 """Charts and tables: origin always shown, hostile names harmless, the same data gives the same bytes."""
 
+import itertools
 import json
+import math
 from collections.abc import Callable
 
 import pytest
@@ -36,6 +38,32 @@ def test_origin_is_in_the_legend_and_the_caption() -> None:
 @pytest.mark.slow
 def test_drawing_is_deterministic(draw: Callable[[], bytes]) -> None:
     assert draw() == draw()
+
+
+def test_drawn_as_a_thumbnail_first_it_is_the_same_picture() -> None:
+    alone = render.__wrapped__(chart())
+    assert render.__wrapped__(chart(), "png", 45).startswith(b"\x89PNG")
+    assert render.__wrapped__(chart()) == alone
+
+
+def test_a_level_and_a_mark_stand_at_their_value_on_logarithmic_axes() -> None:
+    """plotly reads the place of a line as a value, that of its label as a logarithm: at 50 the axis went to 1e50."""
+    series = Series("a", (1.0, 100.0), (1.0, 1000.0), "measured")
+    for log in (False, True):
+        panel = Panel("time (s)", (series,), level=50.0, level_label="target", log_y=log)
+        found = Chart("c", "x (s)", (panel,), "c", "n = 1", "a", marks=((10.0, "now"),), log_x=log)
+        layout = plotly_json(found)["layout"]
+        level, mark = layout["annotations"]
+        assert level["y"] == (pytest.approx(math.log10(50)) if log else 50)
+        assert mark["x"] == (1 if log else 10)
+        assert [(shape["x0"], shape["y0"]) for shape in layout["shapes"]] == [(0, 50), (10, 0)]
+
+
+def test_panels_leave_room_for_the_next_ones_label() -> None:
+    panel = Panel("mean KL divergence to F16 (nats)", (Series("a", (1,), (1.0,), "measured"),))
+    layout = plotly_json(Chart("c", "x", (panel,) * 4, "c", "n = 1", "a"))["layout"]
+    ends = [layout[f"xaxis{i}"]["domain"] for i in ("", 2, 3, 4)]
+    assert all(after[0] - before[1] >= 0.099 for before, after in itertools.pairwise(ends))
 
 
 def test_a_legend_of_long_names_stays_inside_the_picture() -> None:

@@ -44,7 +44,7 @@ def hostile_inputs(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> runner.ReportRun:
     folder = tmp_path_factory.mktemp("report")
-    return runner.run("capacity", {}, inputs=hostile_inputs(folder / "in"), out=folder / "reports")
+    return runner.run("capacity", {}, inputs=hostile_inputs(folder / "in"), out=folder / "reports", fast=True)
 
 
 @pytest.fixture(scope="module")

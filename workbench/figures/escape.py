@@ -5,6 +5,7 @@ import re
 
 # terminal escapes (OSC, CSI, two-byte) and control characters, line breaks kept
 _CONTROL = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CODE = re.compile(r"`([^`]+)`")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
@@ -15,6 +16,11 @@ def plain(text: str) -> str:
 
 def html(text: str) -> str:
     return _html.escape(plain(text), quote=True)
+
+
+def prose(text: str) -> str:
+    """HTML in which what stands between backticks is code: captions and cells name commands and parameters."""
+    return _CODE.sub(r"<code>\1</code>", html(text))
 
 
 def markdown(text: str) -> str:

@@ -1,7 +1,9 @@
 """Charts as plotly figures, for notebooks and reports."""
 
 import json
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,19 +12,28 @@ from plotly.subplots import make_subplots
 from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, MOST_MARKED, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import label
 
-HEIGHT_PX, SLANTED_PX = 400, 100
+HEIGHT_PX, SLANTED_PX, SLANTED_CHARS = 400, 100, 16  # a turned name of so many letters needs so much more height
 ROW_CHARS = 110  # of a page's width
+LOG_TICKS = 3  # more of them, and plotly writes every digit between two powers of ten
+GAP_FRAC = 0.1  # between panels, of the figure: an upright label in two lines and its numbers
+_LOG = {"type": "log", "nticks": LOG_TICKS}
 _SYMBOLS = {"measured": "circle", "simulated": "diamond-open"}
 
 
 def plotly_json(chart: Chart) -> dict[str, Any]:
     """{data, layout} as plain JSON values."""
-    found: dict[str, Any] = json.loads(figure(chart).to_json())
+    found: dict[str, Any] = json.loads(_text(chart))
     return found
 
 
+@lru_cache(maxsize=32)  # drawn twice: for the notebook's output and for the page
+def _text(chart: Chart) -> str:
+    return str(figure(chart).to_json())
+
+
 def figure(chart: Chart) -> go.Figure:
-    fig = make_subplots(rows=1, cols=len(chart.panels), horizontal_spacing=0.24 / len(chart.panels))
+    fig = make_subplots(rows=1, cols=len(chart.panels), horizontal_spacing=GAP_FRAC)
+    turned = _turned(chart)
     seen: set[str] = set()
     for column, panel in enumerate(chart.panels, start=1):
         _panel(fig, panel, column, seen)
@@ -30,15 +41,15 @@ def figure(chart: Chart) -> go.Figure:
             upright = -90 if len(text) > MARK_CHARS else 0
             fig.add_vline(x=at, line={"color": GREY, "dash": "dot", "width": 1.5}, row=1, col=column, annotation={
                 "text": label(text), "font": {"color": GREY, "size": 11}, "textangle": upright, "yanchor": "top",
-                "xanchor": "right"}, annotation_position="top left")
+                "xanchor": "right", **({"x": math.log10(at)} if chart.log_x else {})}, annotation_position="top left")
     fig.update_layout(
-        template="plotly_white", height=HEIGHT_PX + (SLANTED_PX if slanted(chart) else 0), font={"size": 13},
+        template="plotly_white", height=HEIGHT_PX + SLANTED_PX * turned, font={"size": 13},
         margin={"l": 64, "r": 16, "t": 16, "b": 64},
-        legend={"orientation": "h", "y": -0.6 if slanted(chart) else -0.3, "x": 0},
+        legend={"orientation": "h", "y": -0.3 - 0.3 * turned, "x": 0},
         hovermode="closest", barmode="group", bargap=0.5,
     )
     fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8,
-                     **({"type": "log"} if chart.log_x else {}))
+                     **(_LOG if chart.log_x else {}))
     if chart.categories:
         fig.update_layout(scattermode="group", scattergap=0.6)  # side by side; on a number line it would move them
         order = [label(name) for name in chart.categories]
@@ -46,9 +57,11 @@ def figure(chart: Chart) -> go.Figure:
     return fig
 
 
-def slanted(chart: Chart) -> bool:
-    """Whether the categories' names have no room side by side, so that plotly turns them."""
-    return len(chart.panels) * sum(len(name) + 2 for name in chart.categories) > ROW_CHARS
+def _turned(chart: Chart) -> float:
+    """How much room the categories' names take below: 0 where they stand side by side, 1 turned and long."""
+    if len(chart.panels) * sum(len(name) + 2 for name in chart.categories) <= ROW_CHARS:
+        return 0.0
+    return min(1.0, max(map(len, chart.categories)) / SLANTED_CHARS)
 
 
 def _panel(fig: go.Figure, panel: Panel, column: int, seen: set[str]) -> None:
@@ -58,11 +71,12 @@ def _panel(fig: go.Figure, panel: Panel, column: int, seen: set[str]) -> None:
         seen.add(name)
     if panel.level is not None:
         fig.add_hline(y=panel.level, line={"color": GREY, "dash": "dash", "width": 1.5}, row=1, col=column,
-                      annotation={"text": label(panel.level_label), "font": {"color": GREY, "size": 12}},
+                      annotation={"text": label(panel.level_label), "font": {"color": GREY, "size": 12},
+                                  **({"y": math.log10(panel.level)} if panel.log_y else {})},
                       annotation_position="top left")
     title = "<br>".join(map(label, folded(panel.y_axis)))
     fig.update_yaxes(title_text=title, row=1, col=column, showline=True, linecolor=GREY,
-                     title_standoff=6, **({"type": "log"} if panel.log_y else {"rangemode": "tozero"}))
+                     title_standoff=6, **(_LOG if panel.log_y else {"rangemode": "tozero"}))
 
 
 def _trace(series: Series, name: str, *, show: bool) -> Any:

@@ -28,16 +28,27 @@ _STYLE: Any = {
 @lru_cache(maxsize=32)  # a report shows each chart twice: on its page and as a file
 def render(chart: Chart, kind: Literal["svg", "png"] = "svg", dpi: int = 150) -> bytes:
     """The drawn chart; the same chart gives the same bytes."""
+    out = io.BytesIO()
     with mpl.rc_context(_STYLE):
-        fig = _figure(chart)
-        out = io.BytesIO()
+        fig = _laid_out(chart)
         if kind == "svg":
-            FigureCanvasSVG(fig)
-            fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Title": chart.name})
+            FigureCanvasSVG(fig).print_svg(out, metadata={"Date": None, "Creator": None, "Title": chart.name})
         else:
-            FigureCanvasAgg(fig)
-            fig.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+            fig.set_dpi(dpi)
+            FigureCanvasAgg(fig).print_png(out, metadata={"Software": None})
     return out.getvalue()
+
+
+@lru_cache(maxsize=8)  # the first chart of a report is its thumbnail, too
+def _laid_out(chart: Chart) -> Figure:
+    """The figure with every part in its place: `savefig` would find the places anew for each file."""
+    fig = _figure(chart)
+    FigureCanvasSVG(fig)
+    engine = fig.get_layout_engine()
+    if engine is not None:
+        engine.execute(fig)
+    fig.set_layout_engine("none")
+    return fig
 
 
 def _figure(chart: Chart) -> Figure:

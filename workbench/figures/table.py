@@ -32,7 +32,7 @@ class Table:
             "<tr>" + "".join(_cell(cell, "td" if i else "th", kinds[i]) for i, cell in enumerate(row)) + "</tr>"
             for row in self.rows
         )
-        caption = f"<caption>{escape.html(self.caption)}</caption>" if self.caption else ""
+        caption = f"<caption>{escape.prose(self.caption)}</caption>" if self.caption else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def as_markdown(self) -> str:
@@ -66,7 +66,8 @@ class Table:
 
 def _cell(text: str, tag: str, kind: str) -> str:
     given = f' class="{kind}"' if kind else ""
-    return f"<{tag}{given}>{escape.html(text)}</{tag}>"
+    shown = escape.prose(text) if kind else escape.html(text).replace(" (", " <wbr>(")  # an interval may go below
+    return f"<{tag}{given}>{shown}</{tag}>"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -52,7 +52,7 @@ def static_page(notebook: Notebook, about: Mapping[str, Any]) -> str:
 
 def picture(chart: charts.Chart) -> str:
     name, alt = escape.html(chart.name), escape.html(chart.alt)
-    caption = escape.html(chart.full_caption)
+    caption = escape.prose(chart.full_caption)
     several = " panels" if len(chart.panels) > 1 else ""
     return (f'<figure><div class="wide{several}"><img alt="{alt}" src="figures/{name}.svg"></div>'
             f"<figcaption>{caption}</figcaption></figure>")
@@ -148,7 +148,7 @@ def figure(chart: charts.Chart, prefix: str = "") -> str:
         f'<figure><div id="figure-{name}" role="img" aria-label="{alt}"></div>'
         f'<script type="application/json" class="figure" data-target="figure-{name}">{value}</script>'
         f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{picture}"></noscript>'
-        f"<figcaption>{escape.html(chart.full_caption)}</figcaption>"
+        f"<figcaption>{escape.prose(chart.full_caption)}</figcaption>"
         "<details><summary>The figure as a table</summary>"
         f'<div class="wide">{_numbers(chart).as_html()}</div></details></figure>'
     )

@@ -51,8 +51,7 @@ def write(out: Path) -> Path:
 def _card(item: dict[str, Any], out: Path) -> str:
     title = escape.html(str(item["title"] or item["name"]))
     chapter = f"chapter {item['chapter']} · " if item["chapter"] else ""
-    said = f"{chapter}{item['name']} · {item['started_at_utc']}"
-    lines = [said, ", ".join(item["origins"] or ())]
+    lines = [f"{chapter}{item['name']}", _when(str(item["started_at_utc"])), ", ".join(item["origins"] or ())]
     if item["status"] == "ok":
         folder = escape.html(str(item["folder"]))
         title = f'<a href="{folder}/report.html">{title}</a>'
@@ -60,6 +59,12 @@ def _card(item: dict[str, Any], out: Path) -> str:
         lines.append(f"{item['status']}: {item['error'] or ''}")
     text = "".join(f"<p>{escape.html(line)}</p>" for line in lines if line)
     return f"<li>{_picture(out / str(item['folder']) / 'thumbnail.png')}<h2>{title}</h2>{text}</li>"
+
+
+def _when(iso: str) -> str:
+    """`2026-01-31T12:00:00Z` for people, to the minute."""
+    day, _, time = iso.partition("T")
+    return f"{day} {time[:5]} UTC" if time else iso
 
 
 def _picture(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.errors import UsageError
 from workbench.files import read_json
-from workbench.report import index
+from workbench.report import index, library
 
 
 def find(what: str, out: Path) -> Path:
@@ -16,7 +16,7 @@ def find(what: str, out: Path) -> Path:
         return direct
     there = [item for item in index.runs(out) if item["status"] == "ok"]
     same = [item for item in there if what in (item["run_id"], item["name"], item["folder"])
-            or str(item["name"]).startswith(f"{what}_") or str(item["folder"]).endswith(f"/{what}")]
+            or library.begins(what, str(item["name"])) or str(item["folder"]).endswith(f"/{what}")]
     if not same:
         raise UsageError(f"{what!r}: no finished run of that name in {out.name}/; `workbench report list` shows them")
     return out / str(same[0]["folder"])

@@ -56,12 +56,17 @@ def about(name: str) -> About:
 def source(name: str) -> Path:
     """The percent-format file of a notebook on the list: by its whole name, or as `ch12`. Others are refused."""
     files = _files()
-    found = [key for key in files if key.startswith(f"{name}_") and not key[len(name) + 1].isdigit()]  # ch05_5: 5.5's
+    found = [key for key in files if begins(name, key)]
     if len(found) == 1 or name in files:
         return files[name if name in files else found[0]]
     near = difflib.get_close_matches(name, files, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(files)}"
     raise UsageError(f"no notebook called {name!r}; {hint}")
+
+
+def begins(short: str, name: str) -> bool:
+    """Whether `ch12` means `ch12_scheduling`; ch05 does not mean ch05_5_browser, which is chapter 5.5's."""
+    return name.startswith(f"{short}_") and not name[len(short) + 1:len(short) + 2].isdigit()
 
 
 def _files() -> dict[str, Path]:

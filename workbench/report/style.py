@@ -24,6 +24,8 @@ th,td{padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:right
 th:first-child{text-align:left;font-weight:600}
 .word{text-align:left}
 td:not(.word),.short{white-space:nowrap}
+td wbr{white-space:normal}
+.wide .word:not(.short){min-width:9rem}
 footer td{white-space:normal}
 thead th{border-bottom:2px solid var(--rule)}
 figure{margin:1.2rem 0}
@@ -51,10 +53,12 @@ input[type=search]{font:inherit;width:100%;max-width:30rem;padding:.45rem .6rem;
 DRAW = """
 const narrow = matchMedia('(max-width: 700px)');
 const dark = matchMedia('(prefers-color-scheme: dark)');
-function stacked(layout) {  // the panels below each other
+function stacked(figure) {  // the panels below each other, and a line for each name
+  const layout = figure.layout;
+  const names = figure.data.filter((trace) => trace.showlegend !== false).length;
   const axes = Object.keys(layout).filter((key) => /^xaxis[0-9]*$/.test(key));
   const many = axes.length;
-  layout.height = 90 + 290 * many;
+  layout.height = 90 + 290 * many + 26 * Math.max(0, names - 3);
   axes.forEach((key, i) => {
     layout[key].domain = [0, 1];
     layout[key.replace('x', 'y')].domain = [1 - (i + 0.78) / many, 1 - i / many];
@@ -78,7 +82,7 @@ function darkened(figure) {
 for (const data of document.querySelectorAll('script.figure')) {
   const draw = () => {
     const figure = JSON.parse(data.textContent);
-    if (narrow.matches) stacked(figure.layout);
+    if (narrow.matches) stacked(figure);
     if (dark.matches) darkened(figure);
     Plotly.react(document.getElementById(data.dataset.target), figure.data, figure.layout,
       {displaylogo: false, responsive: true, modeBarButtons: [['zoom2d', 'pan2d', 'resetScale2d', 'toImage']]});
