@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from workbench.errors import UsageError
 from workbench.paths import data, root
 
 FOLDER = "notebooks"
@@ -27,15 +28,24 @@ def prepare(folder: Path | None) -> Path:
     return place
 
 
-def words(place: Path, *, browser: bool) -> list[str]:
+def words(place: Path, *, browser: bool, as_root: bool) -> list[str]:
     options = [word.format(place=place.resolve()) for word in QUIET]
-    return [sys.executable, "-m", "jupyterlab", *options, *(() if browser else ("--no-browser",))]
+    options += [] if browser else ["--no-browser"]
+    return [sys.executable, "-m", "jupyterlab", *options, *(["--allow-root"] if as_root else [])]
 
 
-def serve(place: Path, *, browser: bool) -> int:
-    """Until it ends; an interrupt is JupyterLab's own to answer. Returns its exit code."""
+def check(user: int, *, as_root: bool) -> None:
+    """JupyterLab runs for root only when told to. Raises UsageError."""
+    if user == 0 and not as_root:
+        raise UsageError("you are root, and a notebook may do what you may: be another user, or give --allow-root (in "
+                         "a container, say)")
+
+
+def serve(place: Path, *, browser: bool, as_root: bool = False) -> int:
+    """Until it ends; an interrupt is JupyterLab's own to answer. Returns its exit code. Raises UsageError."""
+    check(os.geteuid(), as_root=as_root)
     environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    with subprocess.Popen(words(place, browser=browser), env=environment) as child:
+    with subprocess.Popen(words(place, browser=browser, as_root=as_root), env=environment) as child:
         try:
             return child.wait()
         except KeyboardInterrupt:
