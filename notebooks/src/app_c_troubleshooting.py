@@ -8,21 +8,21 @@
 #     chapter: "C"
 #     modes: [technique, practice]
 #     readers: whoever has a run log and a complaint
-#     run_s: 30
-#     quick_s: 4
+#     run_s: 25
+#     quick_s: 3
 #     basis:
-#       simulated: one engine's batching on a shipped profile of an H100
+#       simulated: one engine's batching, and shipped scenarios of the control plane, on a shipped profile of an H100
 # ---
 
 # %% [markdown]
 # # What is wrong, and where does one see it?
 #
-# Five complaints. Each is made here on purpose, seen in the run log, and mended.
+# Nine complaints: five of an engine, four of a fleet. Each is made here on purpose, seen in the run log, and mended.
 
 # %% tags=["parameters"]
-troubles: str = "queue,batch,stall,memory,cache"
+troubles: str = "queue,batch,stall,memory,cache,neighbour,dead,network,storm"
 seeds: int = 5
-quick: bool = False  # two seeds
+quick: bool = False  # six of them, two seeds
 
 # %%
 from workbench.chapters import app_c
@@ -43,13 +43,14 @@ app_c.proof(found)
 # %% [markdown]
 # ## Change this and see
 #
-# Name one trouble in `troubles`, run it, and open the run log that `workbench sim run` writes for the same setting: the
-# columns named in the table are there.
+# Name one trouble in `troubles`, run it, and open the run log that `workbench sim run` writes for the scenario or the
+# rules in the table: the columns named there are in it.
 #
 # ## What this does not show
 #
-# Troubles outside the engine: a client that is itself the limit says so in its log (client_limited), refusals and errors
-# of the control plane are told by `workbench journal explain`, and incidents of a fleet have a chapter of their own.
+# A client that is itself the limit says so in its log (client_limited); why one request was refused is told by
+# `workbench journal explain`; incidents over time, and who is called, have a chapter of their own. No drivers, no
+# containers: what keeps an engine from starting is what `workbench doctor` looks for.
 
 # %%
 app_c.numbers(found)
