@@ -1,7 +1,9 @@
 """Log-probabilities of a prompt for a server that has none: `echo` with `logprobs` at /v1/completions, as OpenAI's was.
 
-The prompt is a list of token ids, nothing is generated beyond it, and the answer holds `token_logprobs` and the greedy
-token's in `top_logprobs`, one for each token; the first has none. Everything else goes on to the server.
+The prompt is a list of token ids, or a list of such lists with a choice for each. The answer holds `token_logprobs` and
+the greedy token's in `top_logprobs`, one for each token; the first has none. Where `max_tokens` asks for more, the
+greedy token after the prompt is one more entry (lm-eval leaves out the last one as the token that was generated); there
+is never more than one, and no text. Everything else goes on to the server.
 """
 
 import asyncio
@@ -12,7 +14,8 @@ from typing import Any
 from engines.hosted.guard import App, Receive, Scope, Send
 
 PATH, BODY_BYTES = "/v1/completions", 64 << 20
-Scored = tuple[list[float], list[float]]  # of each token after the first: its own log-probability, the greedy one's
+# the log-probability of each token after the first; after each token, the last included, that of the greedy one
+Scored = tuple[list[float], list[float]]
 
 
 def echoing(app: App, score: Callable[[list[int]], Scored]) -> App:
@@ -40,14 +43,35 @@ def echoing(app: App, score: Callable[[list[int]], Scored]) -> App:
 
 
 async def _answer(asked: dict[str, Any], score: Callable[[list[int]], Scored]) -> dict[str, Any]:
-    ids = asked.get("prompt")
-    if not isinstance(ids, list) or len(ids) < 2 or not all(type(token) is int and token >= 0 for token in ids):
-        raise ValueError("echo: the prompt must be a list of two token ids or more")
-    own, top = await asyncio.to_thread(score, ids)
-    logprobs = {"token_logprobs": [None, *own], "top_logprobs": [None, *({"greedy": value} for value in top)]}
-    choice = {"index": 0, "text": "", "logprobs": logprobs, "finish_reason": "length"}
-    usage = {"prompt_tokens": len(ids), "completion_tokens": 0, "total_tokens": len(ids)}
-    return {"object": "text_completion", "model": asked.get("model"), "choices": [choice], "usage": usage}
+    prompts = asked_of(asked)
+    return told(asked, prompts, [await asyncio.to_thread(score, ids) for ids in prompts])
+
+
+def asked_of(asked: dict[str, Any]) -> list[list[int]]:
+    """The prompts, as token ids. Raises ValueError."""
+    given = asked.get("prompt")
+    prompts = given if isinstance(given, list) and given and isinstance(given[0], list) else [given]
+    if not all(_is_ids(ids) for ids in prompts):
+        raise ValueError("echo: the prompt must be a list of two token ids or more, or a list of such lists")
+    return prompts
+
+
+def _is_ids(ids: Any) -> bool:
+    return isinstance(ids, list) and len(ids) > 1 and all(type(token) is int and token >= 0 for token in ids)
+
+
+def told(asked: dict[str, Any], prompts: list[list[int]], scored: list[Scored]) -> dict[str, Any]:
+    """The answer to `asked`."""
+    more = asked.get("max_tokens") != 0
+    choices = []
+    for index, (own, greedy) in enumerate(scored):
+        values = [None, *own, *greedy[-1:]] if more else [None, *own]
+        tops = [None, *({"greedy": value} for value in greedy)][:len(values)]
+        logprobs = {"token_logprobs": values, "top_logprobs": tops}
+        choices.append({"index": index, "text": "", "logprobs": logprobs, "finish_reason": "length"})
+    prompt_tok, more_tok = sum(map(len, prompts)), len(prompts) if more else 0
+    usage = {"prompt_tokens": prompt_tok, "completion_tokens": more_tok, "total_tokens": prompt_tok + more_tok}
+    return {"object": "text_completion", "model": asked.get("model"), "choices": choices, "usage": usage}
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

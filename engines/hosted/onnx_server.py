@@ -12,6 +12,7 @@ from typing import Any
 from engines.contract import announce, read_config
 from engines.hosted.guard import HOSTS
 from engines.hosted.onnx_compute import Ask, Computing
+from engines.hosted.onnx_echo import Echo
 from engines.http import Connection, Incoming, Reply
 
 POSTS = {"/v1/completions": False, "/v1/chat/completions": True}
@@ -95,6 +96,9 @@ class Api:
             body = json.loads(incoming.body)
             if not isinstance(body, dict):
                 raise BadRequest("the body is not a JSON object")
+            if body.get("echo") is True and not chat:
+                Echo(self.computing, body, reply, self.context, int(self.props["vocabulary"]))
+                return
             ask = self._understand(body, chat)
         except ValueError as error:  # BadRequest and broken JSON
             reply.error(400, str(error))
@@ -116,11 +120,9 @@ class Api:
         prompt = self._chat_ids(body.get("messages")) if chat else self._ids(body.get("prompt"))
         if not prompt or len(prompt) + most > self.context:
             raise BadRequest(f"{len(prompt)} tokens and {most} more do not fit a context of {self.context}")
-        heat, seed = body.get("temperature", 0), body.get("seed")
-        if isinstance(heat, bool) or not isinstance(heat, int | float) or not 0 <= heat <= 10:
-            raise BadRequest("temperature: a number from 0 to 10")
-        return Ask(prompt, most, bool(body.get("ignore_eos")), float(heat),
-                   seed if isinstance(seed, int) else None, lambda _token, _end: None)
+        seed = body.get("seed")
+        return Ask(prompt, most, bool(body.get("ignore_eos")), _number(body, "temperature", 0.0, 10),
+                   _number(body, "top_p", 1.0, 1), seed if type(seed) is int else None, lambda _token, _end: None)
 
     def _ids(self, prompt: Any) -> list[int]:
         if isinstance(prompt, str):
@@ -137,6 +139,13 @@ class Api:
             return self.tokenizer.chat(messages)
         except RuntimeError as error:
             raise BadRequest(f"messages: {error}") from error
+
+
+def _number(body: dict[str, Any], name: str, default: float, most: int) -> float:
+    value = body.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise BadRequest(f"{name}: a number from 0 to {most}")
+    return float(value)
 
 
 class Answer:
@@ -192,7 +201,7 @@ class Answer:
         return {"prompt_tokens": prompt, "completion_tokens": self.count, "total_tokens": prompt + self.count}
 
 
-def _load(asked: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+def _load(asked: dict[str, Any]) -> tuple[Any, Any, frozenset[int], dict[str, Any]]:
     og: Any = importlib.import_module("onnxruntime_genai")  # there in its own environment only
     og.disable_telemetry_events()
     folder, options = Path(asked["model_path"]), asked["options"]
@@ -206,12 +215,13 @@ def _load(asked: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     model = og.Model(config)
     props = {"version": og.__version__, "ctx_tok": declared["context_length"], "vocabulary": declared["vocab_size"],
              "device": model.device_type, "batching": "static"}
-    return og, model, props
+    ends = declared["eos_token_id"]
+    return og, model, frozenset(ends if isinstance(ends, list) else [ends]), props
 
 
 async def serve(asked: dict[str, Any]) -> None:
-    og, model, props = _load(asked)
-    computing = Computing(og, model, asked["options"]["max_seqs"])
+    og, model, ends, props = _load(asked)
+    computing = Computing(og, model, asked["options"]["max_seqs"], props["vocabulary"], ends)
     computing.start()
     props["max_seqs"] = computing.batch_size()
     api = Api(computing, Words(Path(asked["model_path"]), og.Tokenizer(model)), asked, props)

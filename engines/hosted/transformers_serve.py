@@ -60,7 +60,7 @@ def main(config: Path) -> int:
 
 
 def _scored(served: Any, name: str, ids: list[int]) -> Scored:
-    """Of each token after the first, in float32: its log-probability after those before it, and the greedy token's."""
+    """In float32: the log-probability of each token after those before it, and the greedy token's."""
     import torch
 
     if served._generation_state._continuous_batching:
@@ -68,9 +68,9 @@ def _scored(served: Any, name: str, ids: list[int]) -> Scored:
     manager = served._model_manager
     model, _ = manager.load_model_and_processor(manager.process_model_name(name))
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0, :-1]
+        logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0]
         found = torch.log_softmax(logits.float(), -1)
-    own = found.gather(1, torch.tensor(ids[1:], device=found.device)[:, None])[:, 0]
+    own = found[:-1].gather(1, torch.tensor(ids[1:], device=found.device)[:, None])[:, 0]
     return own.tolist(), found.max(-1).values.tolist()
 
 

@@ -28,18 +28,30 @@ def ask(path: str, body: bytes, score: Any = None) -> tuple[int, Any, list[bytes
         told.append(message)
 
     def scored(ids: list[int]) -> Scored:
-        return [-float(token) for token in ids[1:]], [-1.0] * (len(ids) - 1)
+        return [-float(token) for token in ids[1:]], [-1.0] * len(ids)
 
     asyncio.run(echoing(behind, score or scored)({"type": "http", "path": path, "method": "POST"}, receive, send))
     return told[0]["status"], json.loads(told[1]["body"]), reached
 
 
 def test_echo_gives_a_log_probability_for_every_token_but_the_first() -> None:
-    body = json.dumps({"model": "m", "prompt": [7, 3, 1], "echo": True, "logprobs": 1}).encode()
+    body = json.dumps({"model": "m", "prompt": [7, 3, 1], "echo": True, "logprobs": 1, "max_tokens": 0}).encode()
     status, answer, reached = ask("/v1/completions", body)
     assert (status, reached) == (200, [])
     assert answer["choices"][0]["logprobs"] == {
         "token_logprobs": [None, -3.0, -1.0], "top_logprobs": [None, {"greedy": -1.0}, {"greedy": -1.0}]}
+    assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}
+
+
+def test_a_token_asked_for_beyond_the_prompt_is_one_more_entry_and_prompts_have_a_choice_each() -> None:
+    body = json.dumps({"prompt": [[7, 3], [7, 5, 2]], "echo": True, "logprobs": 1, "max_tokens": 1}).encode()
+    status, answer, _ = ask("/v1/completions", body)
+    assert status == 200
+    assert [(choice["index"], choice["logprobs"]["token_logprobs"]) for choice in answer["choices"]] == [
+        (0, [None, -3.0, -1.0]), (1, [None, -5.0, -2.0, -1.0])]
+    assert all(len(choice["logprobs"]["top_logprobs"]) == len(choice["logprobs"]["token_logprobs"])
+               for choice in answer["choices"])
+    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 
 @pytest.mark.parametrize("body", [b'{"prompt": "a", "max_tokens": 1}', b'{"prompt": "a", "echo": false}', b"not JSON"])
@@ -47,7 +59,7 @@ def test_all_else_reaches_the_server_whole(body: bytes) -> None:
     assert ask("/v1/completions", body) == (299, {}, [body])
 
 
-@pytest.mark.parametrize("prompt", ["text", [1], [1, -2], [1, True], None])
+@pytest.mark.parametrize("prompt", ["text", [1], [1, -2], [1, True], None, [], [[1, 2], [1]]])
 def test_a_prompt_that_is_no_list_of_tokens_is_refused(prompt: Any) -> None:
     status, answer, _ = ask("/v1/completions", json.dumps({"prompt": prompt, "echo": True}).encode())
     assert status == 400

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 import engines
@@ -16,7 +17,7 @@ from workbench.flows.engine_check import PROMPT, TOKENS, check
 from workbench.flows.engine_models import model_for
 from workbench.flows.launched import provenance_of, target_of
 from workbench.models import untrained
-from workbench.models.forward import Llama
+from workbench.models.forward import Llama, log_softmax
 from workbench.models.shipped import resolve
 from workbench.models.tokenizer import load
 from workbench.runlog.schema import Planned
@@ -133,3 +134,53 @@ def test_the_load_generator_measures_it(running: engines.Running, tmp_path: Path
     rows = log.counted.rows()
     assert {row.output_tok for row in rows} == {12}
     assert {row.prompt_tok for row in rows} == {40 if running.record.requests.ids else 41}  # text gets a begin mark
+
+
+@pytest.mark.slow
+def test_onnxruntime_gives_what_its_batches_cannot_one_request_at_a_time(tmp_path: Path) -> None:
+    """The log-probabilities that the weights give by numpy; a seed that decides what is drawn; both beside a batch."""
+    record = _installed("onnxruntime")
+    model = model_for(record, "tiny")
+    folder = resolve("tiny")
+    by_hand = Llama(folder.arch, folder.tensors)
+    ids = [0, *load(model.tokenizer_path).encode("The river of Klidaton is the")]
+    whole = log_softmax(by_hand.logits(np.array([ids]))[0])
+    with (
+        engines.launch(record, model, {"max_seqs": 2}, log_dir=tmp_path) as running,
+        httpx.Client(headers={"Authorization": f"Bearer {running.api_key}"}, timeout=60, trust_env=False) as client,
+    ):
+        def ask(**more: Any) -> httpx.Response:
+            body = {"model": running.model_name, "prompt": ids, **more}
+            return client.post(running.url + "/v1/completions", json=body)
+
+        told = ask(echo=True, logprobs=1, max_tokens=1).json()["choices"][0]["logprobs"]
+        assert told["token_logprobs"][1:-1] == pytest.approx(
+            [whole[place, token] for place, token in enumerate(ids[1:])], abs=1e-3)
+        assert [top["greedy"] for top in told["top_logprobs"][1:]] == pytest.approx(
+            whole.max(axis=-1).tolist(), abs=1e-3)
+        assert told["token_logprobs"][-1] == told["top_logprobs"][-1]["greedy"]
+        drawn = [ask(max_tokens=24, temperature=1.5, seed=seed).json()["choices"][0]["text"]
+                 for seed in (3, 3, 4, 2**40)]
+        assert drawn[0] == drawn[1]
+        assert len(set(drawn)) == 3
+        narrow = [ask(max_tokens=24, temperature=1.5, top_p=0.001, seed=seed).json()["choices"][0]["text"]
+                  for seed in (1, 2)]
+        assert narrow == [ask(max_tokens=24, temperature=0).json()["choices"][0]["text"]] * 2
+        exact = ask(max_tokens=40, temperature=1.5, seed=5, ignore_eos=True).json()
+        assert exact["usage"]["completion_tokens"] == 40
+        wrong = ask(prompt=[0, 99_999], echo=True)
+        assert (wrong.status_code, "vocabulary" in wrong.text) == (400, True)
+
+        async def together() -> list[httpx.Response]:
+            async with httpx.AsyncClient(headers=dict(client.headers), timeout=60, trust_env=False) as many:
+                bodies = [{"max_tokens": 20}, {"max_tokens": 24, "temperature": 1.5, "seed": 3},
+                          {"echo": True, "logprobs": 1}, {"max_tokens": 9}]
+                return list(await asyncio.gather(*(
+                    many.post(running.url + "/v1/completions",
+                              json={"model": running.model_name, "prompt": ids, "temperature": 0, **body})
+                    for body in bodies)))
+
+        answers = [answer.json() for answer in asyncio.run(together())]
+        assert answers[1]["choices"][0]["text"] == drawn[0]
+        assert answers[2]["choices"][0]["logprobs"] == told
+        assert answers[0]["choices"][0]["text"].startswith(answers[3]["choices"][0]["text"])
