@@ -32,10 +32,11 @@ def render(chart: Chart, kind: Literal["svg", "png"] = "svg", dpi: int = 150) ->
     with mpl.rc_context(_STYLE):
         fig = _laid_out(chart)
         if kind == "svg":
-            FigureCanvasSVG(fig).print_svg(out, metadata={"Date": None, "Creator": None, "Title": chart.name})
+            about = {"Date": None, "Creator": None, "Title": chart.name}
+            FigureCanvasSVG(fig).print_svg(out, metadata=about)  # type: ignore[no-untyped-call]
         else:
             fig.set_dpi(dpi)
-            FigureCanvasAgg(fig).print_png(out, metadata={"Software": None})
+            FigureCanvasAgg(fig).print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return out.getvalue()
 
 
