@@ -8,7 +8,7 @@
 #     chapter: "3"
 #     modes: [concept, technique, practice]
 #     readers: whoever chooses a model and must decide in which format to fetch it
-#     run_s: 20
+#     run_s: 15
 #     quick_s: 2
 #     basis:
 #       measured: the shipped model in each format on llama.cpp (datasets/quality), its conversion and starts now

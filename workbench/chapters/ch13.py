@@ -77,9 +77,9 @@ def serve(requests: Sequence[Request], factor: float, guarantees: Mapping[str, i
             gone(answer.evicted)
         elif pool.get(name) is None:
             continue  # evicted meanwhile
-        elif step <= STEPS:
+        elif step < STEPS:
             gone(pool.grow(now_ns, name, item.prompt_tok + item.output_tok * step // STEPS))
-        if step <= STEPS:
+        if step < STEPS:
             heapq.heappush(events, (now_s + item.lasts_s / STEPS, number, step + 1))
         elif pool.get(name) is not None:
             pool.release(now_ns, name)
