@@ -13,7 +13,7 @@ from workbench.cli.main import main
 from workbench.config import parse
 from workbench.economics.plan_spec import PlanSpec
 from workbench.errors import ConfigError
-from workbench.flows.plan import plan
+from workbench.flows.plan import Known, plan
 from workbench.flows.reasons import Option, beats, better, pareto
 
 TEXT = """
@@ -85,7 +85,7 @@ def test_who_wires_quality_in_is_asked_for_what_the_file_does_not_say(base: Path
     text = TEXT[:TEXT.index("[quality]")].replace("seeds", "min_quality = 0.5\nseeds", 1)
     assert answer(base, text)["choice"] is None
     assert "nobody measured it" in answer(base, text)["candidates"][0]["rejected"]
-    assert answer(base, text, quality=lambda profile: 0.6)["choice"]["name"] == "fast 0.12"
+    assert answer(base, text, quality=lambda profile: Known(0.6))["choice"]["name"] == "fast 0.12"
 
 
 def test_a_plan_that_nothing_satisfies_says_what_binds_and_by_how_much(base: Path) -> None:

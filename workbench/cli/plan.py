@@ -52,6 +52,8 @@ def plan_table(found: dict[str, Any]) -> Any:
     for item in found["candidates"]:
         table.add_row(*_row(item))
     lines = [f"{escape(item['name'])}: {escape(item['rejected'])}." for item in found["candidates"] if item["rejected"]]
+    lines += [f"{escape(item['name'])}: {escape(item['quality_beware'])}." for item in found["candidates"]
+              if item["quality_beware"]]
     lines += [*_ranges(found), *_prices(found)]
     return Group(table, "", _pareto(found["pareto"]), "", *lines, escape(found["answer"]))
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,17 @@ from workbench.workload.draw import draw
 
 KIND, SCHEMA = "workbench.plan", 1
 OnCandidate = Callable[[str], None]
-QualityOf = Callable[[Profile], float | None]  # higher is better
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A score, higher is better, and what does not match where it was measured."""
+
+    score: float
+    beware: str = ""
+
+
+QualityOf = Callable[[Profile], Known | None]
 
 
 def plan_file(
@@ -51,7 +61,7 @@ def plan(
 ) -> dict[str, Any]:
     """Answer a plan; `base` is the folder that profile paths are relative to. Shape: docs/plan.md.
 
-    `quality` is asked for what the file does not say: a score of the profile's weights and KV type, or None.
+    `quality` is asked for what the file does not say: what is known of the profile's weights and KV type, or None.
     """
     today = today or datetime.now(UTC).date()
     # all errors before any work
@@ -66,11 +76,11 @@ def plan(
             on_candidate(item.name)
         bench = Bench(profile, _rules(item, profile), schedules, spec.slo.as_slo(), spec.slo.attainment_frac,
                       item.queue, item.router)
-        score = _quality(item, profile, spec, quality)
+        known = _quality(item, profile, spec, quality)
         key = json.dumps([profile.sha256, as_facts(bench.rules), item.queue, item.router], sort_keys=True)
         if key not in answers:
             answers[key] = _simulated(bench, spec)
-        made = _candidate(item, profile, machine, bench, answers[key], score, spec, api, today)
+        made = _candidate(item, profile, machine, bench, answers[key], known, spec, api, today)
         found.append(made)
         options.append(choice.options(made, machine, item))
     chosen = choice.choose(found)
@@ -95,11 +105,11 @@ def _rules(item: CandidateSpec, profile: Profile) -> Rules:
     return rules_for(profile, item.rules, f"candidate {item.name!r}: rules")
 
 
-def _quality(item: CandidateSpec, profile: Profile, spec: PlanSpec, ask: QualityOf | None) -> float | None:
+def _quality(item: CandidateSpec, profile: Profile, spec: PlanSpec, ask: QualityOf | None) -> Known | None:
     if item.quality is not None:
-        return item.quality
+        return Known(item.quality)
     if item.profile in spec.quality:
-        return spec.quality[item.profile]
+        return Known(spec.quality[item.profile])
     return None if ask is None else ask(profile)
 
 
@@ -127,14 +137,16 @@ def _simulated(bench: Bench, spec: PlanSpec) -> dict[str, Any]:
 
 def _candidate(
     item: CandidateSpec, profile: Profile, machine: MachinePrice, bench: Bench, simulated: dict[str, Any],
-    score: float | None, spec: PlanSpec, api: ApiPrice | None, today: date,
+    known: Known | None, spec: PlanSpec, api: ApiPrice | None, today: date,
 ) -> dict[str, Any]:
+    score = None if known is None else known.score
     enough = spec.min_quality is None or (score is not None and score >= spec.min_quality)
     found: dict[str, Any] = {
         "name": item.name, "subject": profile.subject.model_dump(), "profile_source": profile.source,
         "profile_sha256": profile.sha256, "rules": as_facts(bench.rules), "queue": item.queue, "router": item.router,
         "machine": _price(machine, today), "replicas_per_machine": item.replicas_per_machine,
-        "quality": score, "quality_met": enough, **simulated, "machines": None, "cost": None, "break_even": None,
+        "quality": score, "quality_beware": (known.beware if known else "") or None, "quality_met": enough,
+        **simulated, "machines": None, "cost": None, "break_even": None,
         "rejected": simulated["why_not"],
     }
     if found["replicas"] is not None:

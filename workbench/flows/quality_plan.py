@@ -1,15 +1,20 @@
-"""What a plan may know of quality: the share of the unquantised score that a profile's weights and KV type keep."""
+"""What a plan may know of quality: the share of the unquantised score that a profile's weights and KV type keep.
 
-from collections.abc import Callable
+A grown model counts as the one it grew from. Where every tensor has the same type their weights_id is one; mixes such
+as Q4_K_M depend on the number of layers, so there the names join, and the plan says so beside the candidate.
+"""
+
+import re
 from pathlib import Path
 
 from workbench.errors import UsageError
+from workbench.flows.plan import Known, QualityOf
 from workbench.paths import datasets
-from workbench.profile.profile import Profile
-from workbench.quality.table import read, retained
+from workbench.profile.profile import Profile, Subject
+from workbench.quality.table import QualityRow, least, read, retained
 
 SHIPPED = "tiny_world.csv"
-QualityOf = Callable[[Profile], float | None]
+_MIX = re.compile(r"Q\d_K(_[SML])?", re.IGNORECASE)  # llama.cpp's: the type of a tensor depends on its layer
 
 
 def asked_for(text: str | None, table: Path | None) -> tuple[float | None, QualityOf | None]:
@@ -29,8 +34,21 @@ def of_task(task: str, table: Path | None) -> QualityOf:
     rows = read(table or datasets() / "quality" / SHIPPED)
     retained(rows, task, "", "")  # an unknown task is said before any work
 
-    def kept(profile: Profile) -> float | None:
+    def known(profile: Profile) -> Known | None:
         about = profile.subject
-        return retained(rows, task, about.weights_id, about.kv_type)
+        kept = retained(rows, task, about.weights_id, about.kv_type)
+        if kept is not None:
+            return Known(kept)
+        kept = least(rows, task, lambda row: _grown_from(row, about))
+        return None if kept is None else Known(
+            kept, f"quality is of {about.grown_from} {about.quant}, joined by name: {about.model} grew from it, and "
+                  f"its {about.quant} mixes other types of tensors")
 
-    return kept
+    return known
+
+
+def _grown_from(row: QualityRow, about: Subject) -> bool:
+    """The same mix of the model that this one grew from. Other quantisations would have its weights_id."""
+    return bool(about.grown_from and _MIX.fullmatch(about.quant)) and (
+        row.words["model"], row.words["quant"].upper(), row.words["kv_type"]
+    ) == (about.grown_from, about.quant.upper(), about.kv_type)

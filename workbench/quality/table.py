@@ -7,7 +7,7 @@ base's score that is left, `TASK_retained_low` the low end of its interval, from
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,9 +129,14 @@ def _row(place: str, cells: Mapping[str, str | None], tasks: Iterable[str]) -> Q
 
 def retained(rows: Sequence[QualityRow], task: str, weights_id: str, kv_type: str) -> float | None:
     """The share of the unquantised score that these weights keep at least (95 %), on the engine that keeps least."""
+    return least(rows, task, lambda row: row.is_of(weights_id, kv_type))
+
+
+def least(rows: Sequence[QualityRow], task: str, fits: Callable[[QualityRow], bool]) -> float | None:
+    """As `retained`, of the rows that fit. Raises UsageError for a task that the table has not."""
     if not any(task in row.tasks for row in rows):
         known = sorted({name for row in rows for name in row.tasks})
         raise UsageError(f"--min-quality: no task {task!r} in the quality table; it has {', '.join(known)}")
-    found = [low for row in rows if row.is_of(weights_id, kv_type) and task in row.tasks
+    found = [low for row in rows if fits(row) and task in row.tasks
              and (low := row.tasks[task].retained_low) is not None]
     return min(found, default=None)
