@@ -65,6 +65,11 @@ def test_a_failed_one_is_kept_and_listed(out: Path) -> None:
     assert 'type="search"' in page
 
 
+def test_a_value_that_the_notebook_refuses_is_the_callers_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^notebook 'ch07_rate_limits': amount: 0: must be 1 to 100000; kept in "):
+        runner.run("ch07", QUICK | {"amount": 0}, inputs=None, out=tmp_path, fast=True)
+
+
 def test_reports_are_found_again(out: Path) -> None:
     newest = kept.find("ch07", out)
     assert newest == kept.find(str(newest), out) == kept.find(newest.name, out)

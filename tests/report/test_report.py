@@ -237,7 +237,7 @@ def test_a_failed_run_is_kept_and_marked(tmp_path: Path, capsys: pytest.CaptureF
     (folder / "plan.json").write_text('{"kind": "workbench.plan", "schema": 99}')
     with pytest.raises(SystemExit) as caught:
         main(["report", "run", "capacity", "--inputs", str(folder), "--out", str(tmp_path / "out")])
-    assert caught.value.code == 1
+    assert caught.value.code == 2  # the file is what the user gave
     assert "schema 99" in capsys.readouterr().err
     (kept,) = (tmp_path / "out" / "capacity").iterdir()
     assert kept.name.endswith("-failed")

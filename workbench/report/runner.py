@@ -21,6 +21,7 @@ KIND, SCHEMA = "workbench.report", 1
 INPUTS = "inputs"  # the folder inside a run, and the parameter that names it
 MAX_INPUT_BYTES = 5_000_000
 THUMBNAIL, THUMBNAIL_DPI = "thumbnail.png", 45
+_REFUSED = f"{UsageError.__name__}: "
 _PACKAGES = ("papermill", "jupytext", "plotly", "matplotlib", "ipykernel")
 
 
@@ -42,7 +43,8 @@ def run(name: str, given: Mapping[str, Any], *, inputs: Path | None, out: Path, 
     """Run notebook `name` (whole, or as `ch12`) into `out/NAME/RUN-ID/`; `fast` in this process, without a kernel.
 
     `inputs` is a folder; its JSON files are copied into the run, so that the report stands alone and names no path.
-    Raises UsageError before anything is written, Failure when the notebook fails (the run is kept, marked failed).
+    Raises UsageError before anything is written or when the notebook refuses a value, Failure when it fails; a run
+    that has begun is then kept, marked failed.
     """
     path = library.source(name)
     name, notebook = path.stem, library.build(path)
@@ -75,7 +77,10 @@ def run(name: str, given: Mapping[str, Any], *, inputs: Path | None, out: Path, 
     if error:
         kept = _keep(temporary, final, about)
         index.write(out)
-        raise Failure(f"notebook {name!r} failed: {error}; kept in {kept.name}/notebook.ipynb, marked failed")
+        where = f"kept in {kept.name}/notebook.ipynb, marked failed"
+        if error.startswith(_REFUSED):  # a value that only the notebook can judge: the caller's to mend
+            raise UsageError(f"notebook {name!r}: {error.removeprefix(_REFUSED)}; {where}")
+        raise Failure(f"notebook {name!r} failed: {error}; {where}")
     temporary.replace(final)
     index.write(out)
     return ReportRun(name, final.name, final, found)
