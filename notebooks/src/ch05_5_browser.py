@@ -13,7 +13,7 @@
 #     basis:
 #       simulated: the shipped hybrid scenario, and fleets on a shipped profile of an H100
 #       roofline: speeds of devices
-#     claims: [browser-savings, browser-latency, browser-seven-b]
+#     claims: [browser-savings, browser-latency, browser-seven-b, browser-bits]
 # ---
 
 # %% [markdown]

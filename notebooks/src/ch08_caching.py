@@ -14,6 +14,7 @@
 #       simulated: the cache that the control plane runs, before drawn questions
 #       imported: block ids of a public trace, where its folder is named
 #       measured: a look in memory and in Redis, on this machine
+#     claims: [cache-hit]
 # ---
 
 # %% [markdown]
@@ -34,6 +35,7 @@ quick: bool = False  # fewer of everything
 # %%
 from workbench.chapters import ch08, redis_here
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch08")
 
@@ -68,6 +70,12 @@ redis_here.look_table(looks)
 
 # %%
 ch08.saving_table(found.ideal)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch08")
 
 # %% [markdown]
 # ## Change this and see

@@ -13,6 +13,7 @@
 #     basis:
 #       derived: Erlang's formulas
 #       simulated: replicas on a shipped profile of an H100; for the formulas, replicas of one seat
+#     claims: [queue-rejection]
 # ---
 
 # %% [markdown]
@@ -30,6 +31,7 @@ quick: bool = False  # fewer loads and seeds, shorter runs
 # %%
 from workbench.chapters import ch09
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch09")
 
@@ -60,6 +62,12 @@ ch09.storm_chart(stormed)
 # %%
 broken = ch09.breaker(seeds, quick)
 ch09.breaker_table(broken)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch09")
 
 # %% [markdown]
 # ## Change this and see

@@ -12,7 +12,9 @@
 #     quick_s: 4
 #     basis:
 #       simulated: one engine's batching on a shipped profile of an H100, one switch at a time
+#       measured: what fewer bits of keys and values do to the shipped model (datasets/quality)
 #       imported: llama.cpp's published figures of eight billion parameters in many formats
+#     claims: [thirty-b-quantised, larger-batches, batching-gain, paging-gain, speculation-gain]
 # ---
 
 # %% [markdown]
@@ -27,8 +29,9 @@ seeds: int = 5
 quick: bool = False  # fewer requests, two seeds
 
 # %%
-from workbench.chapters import ch10
+from workbench.chapters import ch10, ch10_bits
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch10")
 
@@ -50,7 +53,19 @@ ch10.speculation_chart(speculated)
 # ## Fewer bits
 
 # %%
-ch10.format_chart(ch10.formats())
+ch10_bits.format_chart(ch10_bits.formats())
+
+# %% [markdown]
+# ## Fewer bits of keys and values
+
+# %%
+ch10_bits.kv_table(found)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch10")
 
 # %% [markdown]
 # ## Change this and see

@@ -12,6 +12,7 @@
 #     quick_s: 4
 #     basis:
 #       simulated: one replica on a shipped profile of an H100, two tenants
+#     claims: [seventy-b-token, seventy-b-speed]
 # ---
 
 # %% [markdown]
@@ -28,6 +29,7 @@ quick: bool = False  # a shorter run, two seeds
 # %%
 from workbench.chapters import ch11
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch11")
 
@@ -43,6 +45,12 @@ ch11.table(found)
 
 # %%
 ch11.time_chart(found)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch11")
 
 # %% [markdown]
 # ## Change this and see

@@ -12,6 +12,7 @@
 #     quick_s: 2
 #     basis:
 #       simulated: the allocator that the control plane runs, before drawn requests
+#     claims: [seventy-b-concurrent]
 # ---
 
 # %% [markdown]
@@ -29,6 +30,7 @@ quick: bool = False  # fewer seeds and factors
 # %%
 from workbench.chapters import ch13
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch13")
 
@@ -41,6 +43,12 @@ ch13.overcommit_chart(found)
 
 # %%
 ch13.guarantee_table(rate_per_s, needs_frac, quick)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch13")
 
 # %% [markdown]
 # ## Change this and see

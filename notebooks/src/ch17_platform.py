@@ -12,6 +12,7 @@
 #     quick_s: 5
 #     basis:
 #       simulated: the whole control plane on a shipped profile of an H100; its canary and its detectors before drawn outcomes
+#     claims: [rental-equivalent]
 # ---
 
 # %% [markdown]
@@ -28,6 +29,7 @@ quick: bool = False  # a shorter run, fewer trials
 # %%
 from workbench.chapters import ch17
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch17")
 
@@ -53,6 +55,12 @@ ch17.canary_chart(trial)
 
 # %%
 ch17.alarm_table(series, quick)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch17")
 
 # %% [markdown]
 # ## Change this and see

@@ -13,6 +13,7 @@
 #     basis:
 #       simulated: shipped scenarios of the control plane, and the load of a day, on shipped profiles of an H100
 #       derived: distances in light's time, and bills from the price tables
+#     claims: [mini-lab]
 # ---
 
 # %% [markdown]
@@ -35,6 +36,7 @@ quick: bool = False  # two incidents, two seeds, fewer requests
 # %%
 from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_regions
 from workbench.chapters.about import about
+from workbench.chapters.claimed import claim_table
 
 about("ch18")
 
@@ -99,6 +101,12 @@ ch18_burst.help_chart(burst)
 
 # %%
 ch18.runbook(found, burned)
+
+# %% [markdown]
+# ## The book's figures
+
+# %%
+claim_table("ch18")
 
 # %% [markdown]
 # ## Change this and see

@@ -44,11 +44,12 @@ def _engine(figure: Figure, ill: Variant, well: Variant) -> Callable[[Sequence[i
     return pair
 
 
-def _plane(figure: playing.Figure, name: str, ill: Callable[[str], str]) -> Callable[[Sequence[int]], Pair]:
-    """A shipped scenario, which has its remedy, and the same without it."""
+def _plane(figure: playing.Figure, name: str, ill: Callable[[str], str], well: Callable[[str], str] = str,
+           ) -> Callable[[Sequence[int]], Pair]:
+    """A shipped scenario without its remedy, and with it (by default: as it is)."""
     def pair(seeds: Sequence[int]) -> Pair:
         text = playing.shipped(name)
-        runs = playing.play({"ill": ill(text), "well": text}, seeds).runs
+        runs = playing.play({"ill": ill(text), "well": well(text)}, seeds).runs
         return np.array([figure(run) for run in runs["ill"]]), np.array([figure(run) for run in runs["well"]])
     return pair
 
@@ -104,7 +105,8 @@ TROUBLES: Mapping[str, Trouble] = {
         "is answered", "impatient clients ask again, and what is computed is for nobody", "a short line, and clients "
         "that wait longer each time", "retry_storm.toml without [control.queue]", "share not answered", _plane(
             playing.share(("timeout", "cancelled", "shed", "error")), "retry_storm",
-            lambda text: playing.without(text, "control.queue"))),
+            lambda text: playing.without(text, "control.queue"),
+            lambda text: playing.changed(text, ("wait_s = 0.05", "wait_s = 1.0, factor = 2.0, spread_frac = 1.0")))),
     "neighbour": Trouble(
         "one tenant is slow, and did nothing", "ttft_s of one tenant follows the number of another's rows", "one line "
         "for all of them", "a fair order, or a limit for each", "noisy_neighbour.toml with fifo and no limits", "s",

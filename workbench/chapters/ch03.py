@@ -21,7 +21,7 @@ from workbench.figures.chart import Chart, Panel, Series
 from workbench.figures.table import Table, number, percent
 from workbench.flows.convert import convert_model, wanted
 from workbench.flows.inspect import inspect
-from workbench.hardware import models
+from workbench.hardware import licences, models
 from workbench.hardware.formats import FORMATS
 from workbench.models.shipped import SHIPPED, find
 from workbench.paths import datasets
@@ -182,18 +182,21 @@ def name_table(names: str) -> Table:
     given = [item.strip() for item in names.split(",") if item.strip()]
     if not given:
         raise UsageError("names: give one or several, with commas between")
-    columns = ("name", "parameters (10^9)", "per token", "trained to", "format", "weights by it (GB)", "in fact (10^9)")
+    columns = ("name", "parameters (10^9)", "per token", "trained to", "format", "weights by it (GB)", "in fact (10^9)",
+               "licence")
     return Table(columns, tuple(_named(item) for item in given),
-                 "Derived from the name alone; the last column is from datasets/models, where the model is known.")
+                 "Derived from the name alone; the last two columns are from datasets/models, where the "
+                 "model is known: facts with a source, no legal advice.")
 
 
 def _named(name: str) -> tuple[str, ...]:
     said_, known = read_name(name), "not in the table"
     bare = re.sub(rf"(?i)[-_.]{said_.quant}$", "", name.removesuffix(".gguf")) if said_.quant else name
+    terms = licences.find(bare)
     with contextlib.suppress(UsageError):
         known = number(models.find(bare).params / 1e9)
     return (name, number(said_.total_b), number(said_.active_b), "answer" if said_.tuned else "not said",
-            said_.quant or "not said: 16 bits", number(said_.weight_gb), known)
+            said_.quant or "not said: 16 bits", number(said_.weight_gb), known, terms.label if terms else "not known")
 
 
 def numbers(rows: Sequence[QualityRow], started: Started) -> Results:

@@ -1,19 +1,15 @@
-"""Chapter 10: what each optimisation brings by itself: precision, batching, paging, chunking, speculation."""
+"""Chapter 10: what each optimisation brings by itself: precision, batching, paging, chunking, KV types, speculation."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from workbench.chapters import engine_runs
+from workbench.chapters import ch10_bits, engine_runs
 from workbench.chapters.about import within
 from workbench.chapters.engine_runs import Runs, Variant, of
-from workbench.errors import Failure
-from workbench.figures.chart import Chart, Panel, Series
+from workbench.figures.chart import Chart, Panel
 from workbench.figures.table import Table, number
-from workbench.paths import datasets
 from workbench.report.prose import Prose
-from workbench.report.results import Result, Results
+from workbench.report.results import Results
 
 LOAD = {
     "requests": 200, "warmup_requests": 30, "arrivals": {"kind": "poisson", "rate_per_s": 20.0},
@@ -29,10 +25,10 @@ ABLATIONS: Mapping[str, Variant] = {
     "contiguous KV": Variant({**BASE, "kv_reserve": "contiguous", "max_model_len_tok": 9000}),
     "no chunks": Variant({**BASE, "chunked_prefill": False, "max_num_batched_tokens": 16384}),
     "small chunks": Variant({**BASE, "max_num_batched_tokens": 512}),
-    "2 x KV": Variant({**BASE, "kv_blocks": 2 * KV_BLOCKS}),
+    "8-bit KV": Variant({**BASE, "kv_blocks": round(ch10_bits.kv_times("q8_0") * KV_BLOCKS)}),
+    "4-bit KV": Variant({**BASE, "kv_blocks": round(ch10_bits.kv_times("q4_0") * KV_BLOCKS)}),
 }
 ACCEPTANCES = (0.3, 0.6, 0.8)
-PUBLISHED = ("llama_3_8b_distance.csv", "llama_3.1_8b_speed.csv")
 
 
 def experiment(rate_per_s: float, seeds: int, quick: bool) -> Runs:
@@ -50,7 +46,7 @@ def ablation_chart(found: Runs) -> Chart:
          found.panel("time per output token (s)", {"mean TPOT": of("tpot_s")}, first_colour=1),
          found.panel("longest gap of an answer (s)", {"p95 stall": of("stall_s", 0.95)}, first_colour=2)),
         "The engine as it is (continuous batching, paged KV, chunked prompts), and with one thing changed at a time.",
-        found.basis, "Three panels over six settings of one engine: time to first token on a logarithmic axis, time "
+        found.basis, "Three panels over seven settings of one engine: time to first token on a logarithmic axis, time "
         "per output token, and the longest gap of an answer.", found.names)
 
 
@@ -83,46 +79,13 @@ def speculation_chart(found: Mapping[float, Runs]) -> Chart:
         first.names)
 
 
-@dataclass(frozen=True)
-class Format:
-    quant: str
-    bits_per_weight: float
-    size_gib: float
-    kl_mean: float
-    tok_per_s: float
-
-
-def formats() -> list[Format]:
-    """Published figures of Llama 3 8B (distance) and Llama 3.1 8B (speed), where both are there."""
-    tables = [_rows(name) for name in PUBLISHED]
-    distance = {row["quant"]: row for row in tables[0] if not row.get("imatrix")}
-    return [Format(row["quant"], float(row["bits_per_weight"]), float(row["size_gib"]),
-                   float(distance[row["quant"]]["kl_mean"]), float(row["decode_128_tok_per_s"]))
-            for row in tables[1] if row["quant"] in distance]
-
-
-def format_chart(found: Sequence[Format]) -> Chart:
-    bits = tuple(item.bits_per_weight for item in found)
-    return Chart(
-        "formats", "bits per weight",
-        (Panel("mean KL divergence to F16 (nats)", (Series("Llama 3 8B", bits, tuple(item.kl_mean for item in found),
-                                                           "imported", "points", 1),), log_y=True),
-         Panel("output tokens per second, alone", (Series("Llama 3.1 8B", bits, tuple(
-             item.tok_per_s for item in found), "imported", "points", 0),))),
-        "What fewer bits cost and bring, as llama.cpp's own pages give it: " + ", ".join(
-            f"{item.quant} {item.bits_per_weight:.1f}" for item in found) + ".",
-        f"n = {len(found)} quantisations; source: ggml-org/llama.cpp, MIT",
-        "Two panels over bits per weight: the divergence from the unquantised model on a logarithmic axis, and the "
-        "speed of a single sequence.")
-
-
 def numbers(found: Runs, speculated: Mapping[float, Runs]) -> Results:
     low = min(speculated)
     return Results((
         *found.results("ttft_p95_s", "s", of("ttft_s", 0.95)), *found.results("tpot_s", "s", of("tpot_s")),
         *found.results("stall_p95_s", "s", of("stall_s", 0.95)),
         *speculated[low].results(f"speculation_tpot_s_at_{low:g}_rps", "s", of("tpot_s")),
-        *(Result(f"kl_mean_{item.quant}", item.kl_mean, "nats", "imported") for item in formats()),
+        *ch10_bits.results(),
     ))
 
 
@@ -138,11 +101,3 @@ def answer(found: Runs, speculated: Mapping[float, Runs]) -> Prose:
         f"{engine_runs.said(plain)} s to {engine_runs.said(losses[worst])} s; and three drafted tokens make an answer "
         f"{number(gain, 3)} times as fast at {low:g} requests/s if {best}."
     )
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    path = datasets() / "published" / name
-    if not path.is_file():
-        raise Failure(f"{name}: published figures are missing from this installation")
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
