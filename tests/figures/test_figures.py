@@ -74,6 +74,16 @@ def test_a_legend_of_long_names_stays_inside_the_picture() -> None:
     assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
+@pytest.mark.parametrize(("most", "shown"), [(8.0, ["1", "2", "5"]), (1e6, ["$\\mathdefault{10^{3}}$"])])
+def test_a_short_logarithmic_axis_has_plain_numbers(most: float, shown: list[str]) -> None:
+    line = Series("a", (1.0, most), (1.0, most), "measured")
+    figure = _figure(Chart("c", "x", (Panel("y", (line,), log_y=True),), "What.", "n = 1", "A panel", log_x=True))
+    FigureCanvasAgg(figure).draw()
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        assert {text.get_text() for text in axis.get_ticklabels()} >= set(shown)
+        assert not any(text.get_text() for text in axis.get_ticklabels(minor=True))
+
+
 def test_hostile_names_stay_text() -> None:
     shown = json.dumps(plotly_json(chart(HOSTILE)))
     assert "<script" not in shown

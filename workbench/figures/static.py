@@ -6,15 +6,18 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from workbench.figures.chart import COLOURS, GREY, MARK_CHARS, MOST_MARKED, Chart, Panel, Series, drawn, folded
 from workbench.figures.escape import mathless
 
 PANEL_IN = (4.2, 3.4)
 LETTER_IN, HANDLE_IN = 0.085, 0.6  # of a legend's entry at this size: a letter's mean width, its mark and the gap
+SHORT_AXIS = 300.0  # ends of a logarithmic axis, one over the other
 LABEL_CHARS = 28  # a longer name would leave no room for the axes
 LEGEND_CHARS = 52  # below the axes; the origin stands at the end
 _MARKERS = {"measured": "o", "simulated": "D"}
@@ -92,10 +95,20 @@ def _panel(axes: Axes, chart: Chart, panel: Panel) -> None:
     axes.set_ylabel("\n".join(map(mathless, folded(panel.y_axis))))
     if chart.log_x:
         axes.set_xscale("log")
+        _log_ticks(axes.xaxis, *axes.get_xlim())
     if panel.log_y:
         axes.set_yscale("log")
+        _log_ticks(axes.yaxis, *axes.get_ylim())
     elif not any((value or 0) < 0 for series in panel.series for value in (*series.y, *series.low)):
         axes.set_ylim(bottom=0)
+
+
+def _log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers at 1, 2 and 5 where the axis is short; matplotlib would write 2 x 10^0 beside 3 x 10^0."""
+    axis.set_minor_formatter(NullFormatter())
+    if high < low * SHORT_AXIS:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _shift(series: Series, bars: list[Series], every: tuple[Series, ...]) -> float:
