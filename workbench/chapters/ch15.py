@@ -69,7 +69,7 @@ def scaling_chart() -> Chart:
     alone, many = list[Series](), list[Series]()
     for i, (gpu, label) in enumerate(CARDS.items()):
         known = profiles_of(gpu)
-        x = tuple(float(tp) for tp in known)
+        x = tuple(f"{tp}" for tp in known)
         single = tuple(1 / way(one, 1, 1).token_s for one in known.values())
         alone.append(Series(label, x, single, "imported", "line", i))
         many.append(Series(label, x, tuple(way(one, 1, TOGETHER).tok_per_s / tp for tp, one in known.items()),
@@ -82,7 +82,7 @@ def scaling_chart() -> Chart:
         f"n = {sum(len(one.x) for one in alone)} shipped profiles at {CONTEXT_TOK} tokens of context; source: NVIDIA's "
         "kernel database",
         "Two panels over the number of GPUs: the speed of one request rises less than in proportion, and the tokens "
-        "per second of each GPU fall, on L40S over PCIe faster than on H100 over NVLink.", log_x=True)
+        "per second of each GPU fall, on L40S over PCIe faster than on H100 over NVLink.", tuple(f"{tp}" for tp in WAYS))
 
 
 def link_chart() -> Chart:
