@@ -82,7 +82,7 @@ def scaling_chart() -> Chart:
         f"n = {sum(len(one.x) for one in alone)} shipped profiles at {CONTEXT_TOK} tokens of context; source: NVIDIA's "
         "kernel database",
         "Two panels over the number of GPUs: the speed of one request rises less than in proportion, and the tokens "
-        "per second of each GPU fall, on L40S over PCIe faster than on H100 over NVLink.", tuple(f"{tp}" for tp in WAYS))
+        "per second of each GPU fall, on L40S over PCIe faster than on H100 over NVLink.", tuple(map(str, WAYS)))
 
 
 def link_chart() -> Chart:
