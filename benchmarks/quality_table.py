@@ -34,7 +34,7 @@ def main() -> None:
     work: Path = parser.parse_args().work
     asked, top = datasets() / "quality", root()
     assert top is not None, "a checkout is needed"
-    workbench("quality", "run", str(asked / "tiny_world_suite.toml"), "--out", str(work / "answers"))
+    workbench("quality", "run", str(asked / "tiny_world_suite.toml"), "--retry-failed", "--out", str(work / "answers"))
     for name, words in DISTANCES.items():
         if not (work / name / FILE).exists():
             workbench("quality", "distance", "tiny", *words, "--out", str(work / name))
