@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,6 +58,16 @@ def test_a_level_and_a_mark_stand_at_their_value_on_logarithmic_axes() -> None:
         assert level["y"] == (pytest.approx(math.log10(50)) if log else 50)
         assert mark["x"] == (1 if log else 10)
         assert [(shape["x0"], shape["y0"]) for shape in layout["shapes"]] == [(0, 50), (10, 0)]
+
+
+@pytest.mark.parametrize(("most", "ticks"), [(5.0, {"nticks": 5}), (50.0, {"dtick": "D2"}), (1e4, {"dtick": 1}),
+                                             (1e7, {"dtick": 2})])
+def test_a_logarithmic_axis_has_few_ticks(most: float, ticks: dict[str, Any]) -> None:
+    panel = Panel("time (s)", (Series("a", (1.0, most), (most, None), "measured", low=(1.0, 0.0), high=(most, 1.0)),),
+                  log_y=True)
+    layout = plotly_json(Chart("c", "x (s)", (panel,), "c", "n = 1", "a", log_x=True))["layout"]
+    for axis in ("xaxis", "yaxis"):
+        assert ticks.items() <= layout[axis].items()
 
 
 def test_panels_leave_room_for_the_next_ones_label() -> None:

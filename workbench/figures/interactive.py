@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,9 +14,8 @@ from workbench.figures.escape import label
 
 HEIGHT_PX, SLANTED_PX, SLANTED_CHARS = 400, 100, 16  # a turned name of so many letters needs so much more height
 ROW_CHARS = 110  # of a page's width
-LOG_TICKS = 3  # more of them, and plotly writes every digit between two powers of ten
+FEW_DECADES, MANY_DECADES = 0.8, 2.5  # of a logarithmic axis: below, numbers as they come; above, powers of ten
 GAP_FRAC = 0.1  # between panels, of the figure: an upright label in two lines and its numbers
-_LOG = {"type": "log", "nticks": LOG_TICKS}
 _SYMBOLS = {"measured": "circle", "simulated": "diamond-open"}
 
 
@@ -33,7 +32,7 @@ def _text(chart: Chart) -> str:
 
 def figure(chart: Chart) -> go.Figure:
     fig = make_subplots(rows=1, cols=len(chart.panels), horizontal_spacing=GAP_FRAC)
-    turned = _turned(chart)
+    turned, every = _turned(chart), [series for panel in chart.panels for series in panel.series]
     seen: set[str] = set()
     for column, panel in enumerate(chart.panels, start=1):
         _panel(fig, panel, column, seen)
@@ -49,12 +48,21 @@ def figure(chart: Chart) -> go.Figure:
         hovermode="closest", barmode="group", bargap=0.5,
     )
     fig.update_xaxes(title_text=label(chart.x_axis), showline=True, linecolor=GREY, title_standoff=8,
-                     **(_LOG if chart.log_x else {}))
+                     **(_log(value for one in every for value in one.x) if chart.log_x else {}))
     if chart.categories:
         fig.update_layout(scattermode="group", scattergap=0.6)  # side by side; on a number line it would move them
         order = [label(name) for name in chart.categories]
         fig.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     return fig
+
+
+def _log(values: Iterable[float | str | None]) -> dict[str, Any]:
+    """A logarithmic axis with few ticks: left alone, plotly writes every digit between two powers of ten."""
+    known = [value for value in values if isinstance(value, float | int) and value > 0]
+    decades = math.log10(max(known) / min(known)) if known else 0.0
+    if decades < FEW_DECADES:
+        return {"type": "log", "nticks": 5}
+    return {"type": "log", "dtick": "D2" if decades <= MANY_DECADES else math.ceil(decades / 5)}
 
 
 def _turned(chart: Chart) -> float:
@@ -75,8 +83,9 @@ def _panel(fig: go.Figure, panel: Panel, column: int, seen: set[str]) -> None:
                                   **({"y": math.log10(panel.level)} if panel.log_y else {})},
                       annotation_position="top left")
     title = "<br>".join(map(label, folded(panel.y_axis)))
-    fig.update_yaxes(title_text=title, row=1, col=column, showline=True, linecolor=GREY,
-                     title_standoff=6, **(_LOG if panel.log_y else {"rangemode": "tozero"}))
+    scale = _log(value for one in panel.series for value in (*one.y, *one.low, *one.high)) if panel.log_y else {
+        "rangemode": "tozero"}
+    fig.update_yaxes(title_text=title, row=1, col=column, showline=True, linecolor=GREY, title_standoff=6, **scale)
 
 
 def _trace(series: Series, name: str, *, show: bool) -> Any:
