@@ -14,7 +14,7 @@
 #       simulated: the cache that the control plane runs, before drawn questions
 #       imported: block ids of a public trace, where its folder is named
 #       measured: a look in memory and in Redis, on this machine
-#     claims: [cache-hit]
+#     claims: [cache-hit, hit-rate]
 # ---
 
 # %% [markdown]

@@ -8,13 +8,13 @@
 #     chapter: "10"
 #     modes: [concept, technique]
 #     readers: whoever wants more from the same GPU
-#     run_s: 60
+#     run_s: 15
 #     quick_s: 4
 #     basis:
 #       simulated: one engine's batching on a shipped profile of an H100, one switch at a time
 #       measured: what fewer bits of keys and values do to the shipped model (datasets/quality)
 #       imported: llama.cpp's published figures of eight billion parameters in many formats
-#     claims: [thirty-b-quantised, larger-batches, batching-gain, paging-gain, speculation-gain]
+#     claims: [ggml-files, thirty-b-quantised, larger-batches, batching-gain, paging-gain, speculation-gain]
 # ---
 
 # %% [markdown]

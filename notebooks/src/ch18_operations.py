@@ -13,7 +13,7 @@
 #     basis:
 #       simulated: shipped scenarios of the control plane, and the load of a day, on shipped profiles of an H100
 #       derived: distances in light's time, and bills from the price tables
-#     claims: [mini-lab]
+#     claims: [cold-start, mini-lab]
 # ---
 
 # %% [markdown]

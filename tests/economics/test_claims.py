@@ -9,6 +9,7 @@ from workbench.cli.main import main
 from workbench.config import parse
 from workbench.economics.claims.found import VERDICTS, room_tok
 from workbench.economics.claims.register import Claim, Register, check_of, disagreement, register
+from workbench.economics.claims.serving import kept_hit_frac
 from workbench.errors import ConfigError, UsageError
 from workbench.flows.claims import SIMULATED, claims, page, said
 from workbench.hardware import models
@@ -93,3 +94,13 @@ def test_the_command_and_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     top = root()
     if top is not None:
         assert (top / "docs" / "economics" / "claims.md").read_text(encoding="utf-8") == page()
+
+
+def test_the_newer_checks_by_hand() -> None:
+    """One question at one a second, kept for nine: one miss, nine hits. 8.03e9 weights, nearly all of one byte, and
+    16-bit tables, over 10 Gbit/s."""
+    assert kept_hit_frac([1.0], 1.0, 9.0) == pytest.approx(0.9)
+    assert kept_hit_frac([0.5, 0.5], 2.0, 9.0) == pytest.approx(0.9)
+    assert kept_hit_frac([1.0], 1.0, 0.0) == 0.0
+    numbers = {one.id: one.numbers for one in ROWS}
+    assert 8.03e9 * 8 / 1e10 < numbers["cold-start"]["8b_fp8_10_gbit_s"] < 1.2 * 8.03e9 * 8 / 1e10

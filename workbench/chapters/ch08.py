@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.chapters.about import within
 from workbench.control.cache import Hit, Lead, ResponseCache, cache_key
+from workbench.economics.claims.serving import kept_hit_frac
 from workbench.figures.chart import Chart, Origin, Panel, Series
 from workbench.figures.table import Table, number, percent
 from workbench.paths import public_data
@@ -53,8 +54,7 @@ def keep(questions: int, skew: float, rate_per_s: float, seeds: int, quick: bool
     share = popularity(questions, skew)
     hits = tuple(t_interval(np.array([_hit_frac(ttl_s, share, rate_per_s, n, seed) for seed in range(seeds)]))
                  for ttl_s in ttls)
-    # a question that comes at rate r is computed once, then hit r x TTL times on average before it expires
-    formula = tuple(float((share * (share * rate_per_s * ttl) / (1 + share * rate_per_s * ttl)).sum()) for ttl in ttls)
+    formula = tuple(kept_hit_frac(share.tolist(), rate_per_s, ttl_s) for ttl_s in ttls)
     return Kept(ttls, hits, formula, n)
 
 

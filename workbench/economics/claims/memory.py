@@ -10,8 +10,11 @@ from workbench.economics.claims.found import (
     weights_gib,
 )
 from workbench.hardware import models
+from workbench.hardware.memory import Split, activation_bytes
 
 GB = 1e9
+LINES_GBIT_PER_S = (1, 10, 100)
+STEP_TOK, SEQUENCES = 2048, 256  # an engine's usual limits
 REQUEST_TOK = 2048
 
 
@@ -96,3 +99,21 @@ def mini_lab() -> Found:
 def seventy_b_on_tpu_v4_8() -> Found:
     numbers = {"weights_gib": weights_gib("Llama-3.1-70B", "bf16"), "four_chips_gib": 4 * 32.0}
     return judged(numbers, holds=numbers["weights_gib"] < numbers["four_chips_gib"])
+
+
+def gradient_checkpointing() -> Found:
+    """It drops activations that a backward pass will need. Inference has none: what one step of 2,048 tokens holds of
+    a 70B beside its weights is all there is to save."""
+    seventy = models.find("Llama-3.1-70B")
+    held = activation_bytes(seventy, Split(1), SEQUENCES, STEP_TOK)
+    numbers = {"activations_gib": held / 2**30, "weights_gib": weights_gib("Llama-3.1-70B", "bf16"),
+               "activations_frac": held / seventy.weight_bytes("bf16")}
+    return judged(numbers, holds=numbers["activations_frac"] > 0.1)
+
+
+def cold_start() -> Found:
+    """Only the weights, only over the line: a bound of how soon a rented machine can help."""
+    return Found("missing", {f"{name}_{line}_gbit_s": models.find(model).weight_bytes(quant) * 8 / (line * 1e9)
+                             for name, model, quant in (("8b_fp8", "Llama-3.1-8B", "fp8"),
+                                                        ("405b_fp8", "Llama-3.1-405B", "fp8"))
+                             for line in LINES_GBIT_PER_S})

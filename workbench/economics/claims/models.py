@@ -2,7 +2,9 @@
 
 from workbench.economics.claims.found import Found, judged, read_bytes
 from workbench.errors import UsageError
+from workbench.files import read_json
 from workbench.hardware import models
+from workbench.paths import datasets
 
 
 def _known(name: str) -> bool:
@@ -31,3 +33,10 @@ def thirty_b_against_seven_b() -> Found:
 def seventy_b_per_token() -> Found:
     return judged({"times_8b": (times := read_bytes("Llama-3.1-70B", "bf16") / read_bytes("Llama-3.1-8B", "bf16"))},
                   holds=times > 5)
+
+
+def ggml_files() -> Found:
+    """Of the format matrix: what was really made and tried, by container."""
+    forms = [row["form"] for row in read_json(datasets() / "formats" / "matrix.json")["rows"]]
+    numbers = {"forms": float(len(set(forms))), "ggml": float(forms.count("GGML"))}
+    return judged(numbers, holds=numbers["ggml"] > 0)

@@ -1,5 +1,7 @@
 """What serving gains from what: chapters 8, 9, 10 and 15, by arithmetic or from profiles that ship."""
 
+from collections.abc import Sequence
+
 from workbench.economics.claims.found import Found, judged
 from workbench.paths import datasets
 from workbench.profile.batch import Batch
@@ -62,3 +64,25 @@ def speculation_gain() -> Found:
     (Leviathan et al., Fast Inference from Transformers via Speculative Decoding, arXiv 2211.17192, equation 1)."""
     rates = (0.5, 0.7, 0.9)
     return Found("missing", {f"tok_per_step_at_{round(100 * a)}_percent": (1 - a**5) / (1 - a) for a in rates})
+
+
+def first_token() -> Found:
+    """Kernels of one prompt of 1,024 tokens, alone: a bound, without the network and the engine's own work."""
+    def prefill_s(name: str) -> float:
+        return _shipped(name).iteration_ns(Batch(((CONTEXT_TOK, 0),), 0, 0, 0, 0)) / 1e9
+
+    return Found("missing", {"8b_one_card_ms": 1e3 * prefill_s("llama-3.1-8b-h100-tp1-fp8"),
+                             "70b_four_cards_ms": 1e3 * prefill_s("llama-3.1-70b-h100-tp4-fp8")})
+
+
+def kept_hit_frac(shares: Sequence[float], rate_per_s: float, ttl_s: float) -> float:
+    """Hits of a cache that only time empties: a question that comes at rate r is computed once, then hit r x TTL times
+    on average before it expires."""
+    return sum(p * (p * rate_per_s * ttl_s) / (1 + p * rate_per_s * ttl_s) for p in shares)
+
+
+def hit_rate() -> Found:
+    """500 questions of popularity 1 / rank, five requests a second."""
+    weights = [1 / rank for rank in range(1, 501)]
+    shares = [weight / sum(weights) for weight in weights]
+    return Found("missing", {f"hit_frac_kept_{ttl:g}_s": kept_hit_frac(shares, 5.0, ttl) for ttl in (1.0, 60.0, 600.0)})
