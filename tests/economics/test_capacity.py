@@ -17,12 +17,13 @@ from workbench.config import parse, read_text
 from workbench.economics.capacity_spec import CapacitySpec, ForecastSpec
 from workbench.errors import ConfigError, Failure, UsageError
 from workbench.flows.capacity import capacity
-from workbench.flows.forecast import forecast
+from workbench.flows.forecast import forecast, read_series
 from workbench.flows.queue_depth import queue_depth
 from workbench.flows.trial import Bench
 from workbench.metrics import Slo
 from workbench.paths import data
 from workbench.runlog.schema import Planned
+from workbench.runlog.table import write
 from workbench.stats.intervals import t_interval
 from workbench.workload.draw import draw
 from workbench.workload.spec import WorkloadSpec
@@ -131,6 +132,19 @@ def test_a_forecast_with_its_backtest(tmp_path: Path) -> None:
     assert found["best"] == "Holt-Winters"
     assert found["peak_rps"] == pytest.approx((90 + 2 * 66) / 10, rel=0.05)
     assert len(found["season_ahead"]) == 12
+
+
+def test_a_run_log_is_its_own_series(tmp_path: Path) -> None:
+    """Two, one and three in three slots of a second, again and again; the last slot is not over."""
+    times_ms = [0, 500, 1200, 2100, 2200, 2999]
+    plans = [Planned(f"{season}/{at}", (3000 * season + at) * 10**6, 1, 1) for season in range(4) for at in times_ms]
+    log = simulate(plans, SERVER, LlamaCppRules(slots=1)).log
+    write(log, tmp_path / "run.parquet")
+    spec = ForecastSpec(file="run.parquet", slot_s=1.0, season_slots=3)
+    assert read_series(spec, tmp_path) == [2.0, 1.0, 3.0] * 3 + [2.0, 1.0]
+    assert forecast(spec, tmp_path)["peak_rps"] == 3.0
+    with pytest.raises(UsageError, match="a backtest needs three seasons, 12"):
+        read_series(spec.model_copy(update={"season_slots": 4}), tmp_path)
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -28,7 +28,8 @@ class ScalerSpec(Settings):
 
 
 class ForecastSpec(Settings):
-    """Requests a slot, one number a line (or a column of a CSV file), over several seasons."""
+    """Requests a slot, one number a line (or a column of a CSV file), over several seasons; or a run log, whose
+    arrivals are counted."""
 
     file: str
     column: str | None = None

@@ -13,16 +13,38 @@ from workbench.economics.capacity_spec import ForecastSpec
 from workbench.errors import UsageError
 from workbench.hardware.table import lines
 from workbench.paths import inside
+from workbench.runlog.part import SUFFIX
+from workbench.runlog.table import RunLog, read
 
 SLOT_NS = 1_000_000_000  # forecasters count slots; how long one is does not matter to them
+RUN_LOGS = (".parquet", SUFFIX)
 SCALE = 1_000_000  # they hold integers: counts with six decimals
 
 
 def read_series(spec: ForecastSpec, base: Path) -> list[float]:
-    """Requests in each slot; at least three seasons, none below 0."""
+    """Requests in each slot, of a list or of a run log; at least three seasons, none below 0."""
     path = inside(base, spec.file)
-    if spec.column is not None:
-        texts = [line.text(spec.column) for line in lines(path)]
+    if path.name.endswith(RUN_LOGS):
+        found = arrivals(read(path), spec.slot_s, path.name)
+    else:
+        found = _numbers(path, spec.column)
+    if len(found) < 3 * spec.season_slots:
+        raise UsageError(f"{path.name}: {len(found)} slots; a backtest needs three seasons, {3 * spec.season_slots}")
+    return found
+
+
+def arrivals(log: RunLog, slot_s: float, name: str) -> list[float]:
+    """Requests that were to be sent in each slot of a run, whatever became of them; the last slot is not over."""
+    at_s = log.floats("intended_ns") * 1e-9
+    if np.isnan(at_s).any():
+        raise UsageError(f"{name}: a closed loop asks as fast as it is answered: there is no load to foresee")
+    slots = np.floor_divide(at_s, slot_s).astype(int)
+    return list(map(float, np.bincount(slots, minlength=1)[:-1]))
+
+
+def _numbers(path: Path, column: str | None) -> list[float]:
+    if column is not None:
+        texts = [line.text(column) for line in lines(path)]
     else:
         try:
             texts = path.read_text(encoding="utf-8").split()
@@ -37,8 +59,6 @@ def read_series(spec: ForecastSpec, base: Path) -> list[float]:
         if not 0 <= value < 1e12:
             raise UsageError(f"{path.name}: value {number}: {text}: requests of a slot are 0 or more, and finite")
         found.append(value)
-    if len(found) < 3 * spec.season_slots:
-        raise UsageError(f"{path.name}: {len(found)} slots; a backtest needs three seasons, {3 * spec.season_slots}")
     return found
 
 
