@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from workbench.cli.common import emit, json_option, note
+from workbench.cli.profile_derive import derive
 from workbench.cli.profile_import import import_group, roofline
 from workbench.cli.profile_measure import measure
 from workbench.cli.profile_shelf import export, list_profiles
@@ -33,6 +34,7 @@ group.add_command(import_group)
 group.add_command(roofline)
 group.add_command(export)
 group.add_command(measure)
+group.add_command(derive)
 
 
 @group.command()

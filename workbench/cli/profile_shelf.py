@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--source", default="", help="Only this source: measured, silicon, imported or roofline.")
+@click.option("--source", default="", help="Only this source: measured, silicon, imported, roofline or derived.")
 @click.option("--model", default="", help="Only models whose name contains this.")
 @click.option("--gpu", default="", help="Only GPUs (or machines) whose name contains this.")
 @json_option

@@ -39,7 +39,7 @@ def of_task(task: str, table: Path | None) -> QualityOf:
         kept = retained(rows, task, about.weights_id, about.kv_type)
         if kept is not None:
             return Known(kept)
-        kept = least(rows, task, lambda row: _grown_from(row, about))
+        kept = least(rows, task, lambda row: grown_mix(row, about))
         return None if kept is None else Known(
             kept, f"quality is of {about.grown_from} {about.quant}, joined by name: {about.model} grew from it, and "
                   f"its {about.quant} mixes other types of tensors")
@@ -47,8 +47,18 @@ def of_task(task: str, table: Path | None) -> QualityOf:
     return known
 
 
-def _grown_from(row: QualityRow, about: Subject) -> bool:
+def stands_for(row: QualityRow, about: Subject) -> bool:
+    """Whether the row speaks of these weights: by their id, or as the mix of the model that they grew from."""
+    return row.is_of(about.weights_id, about.kv_type) or grown_mix(row, about)
+
+
+def grown_mix(row: QualityRow, about: Subject) -> bool:
     """The same mix of the model that this one grew from. Other quantisations would have its weights_id."""
-    return bool(about.grown_from and _MIX.fullmatch(about.quant)) and (
+    return bool(about.grown_from) and mixes(about.quant) and (
         row.words["model"], row.words["quant"].upper(), row.words["kv_type"]
     ) == (about.grown_from, about.quant.upper(), about.kv_type)
+
+
+def mixes(quant: str) -> bool:
+    """Whether the type of a tensor depends on how many layers there are."""
+    return _MIX.fullmatch(quant) is not None

@@ -15,6 +15,7 @@ MEANS: Mapping[Source, str] = MappingProxyType({
     "silicon": "kernels measured one by one and added up; an engine's own time between iterations is not in it",
     "imported": "somebody else's measurements, as their file gives them",
     "roofline": "computed from datasheet peaks, nothing measured",
+    "derived": "another quantisation's measured profile, by the ratio of their speeds",
 })
 CTX_TOK = 1024  # where the profile speaks of a whole grid
 

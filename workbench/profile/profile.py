@@ -24,7 +24,7 @@ from workbench.profile.report import FitReport, GridReport
 SCHEMA = 1
 KIND = "workbench.profile"
 SHIPPED_MAX_BYTES = 20_000  # at most this where it ships; others (tables of kernels) may be larger
-Source = Literal["measured", "silicon", "imported", "roofline"]
+Source = Literal["measured", "silicon", "imported", "roofline", "derived"]
 
 
 class Overhead(Settings):

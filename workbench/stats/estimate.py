@@ -1,6 +1,7 @@
 """A mean of independent replications with its standard error: paired, independent, or from two stages."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,13 +51,34 @@ def paired(baseline: Floats, variant: Floats) -> Estimate:
 
 
 def independent(baseline: Floats, variant: Floats) -> Estimate:
-    """Of variant - baseline where nothing pairs them: Welch (1947), degrees of freedom by Satterthwaite."""
+    """Of variant - baseline where nothing pairs them: Welch (1947)."""
     sizes = (_enough(baseline), _enough(variant))
     parts = [(float(np.var(x, ddof=1)) / n, n) for x, n in zip((baseline, variant), sizes, strict=True)]
+    return _welch(float(np.mean(variant) - np.mean(baseline)), parts)
+
+
+def ratio(base: Interval, other: Interval, level: float = 0.95) -> Interval:
+    """Of two independent means given with their t intervals: other / base, by logarithms (delta method, Welch).
+
+    Where one of them has no spread to speak of (n below 2) the ratio has none either: both ends are the mean.
+    """
+    found = other.mean / base.mean
+    if min(base.n, other.n) < 2:
+        return Interval(found, found, found, min(base.n, other.n))
+    parts = []
+    for one in (base, other):
+        error = (one.high - one.low) / 2 / float(stats.t.ppf(0.5 + level / 2, one.n - 1))
+        parts.append(((error / one.mean) ** 2, one.n))
+    half = _welch(math.log(found), parts).half_width(level)
+    return Interval(found, found * math.exp(-half), found * math.exp(half), min(base.n, other.n))
+
+
+def _welch(mean: float, parts: Sequence[tuple[float, int]]) -> Estimate:
+    """Of independent parts, each (squared standard error, n): degrees of freedom by Satterthwaite."""
     total = sum(part for part, _ in parts)
     below = sum(part**2 / (n - 1) for part, n in parts)
-    df = total**2 / below if below > 0 else float(min(sizes) - 1)
-    return Estimate(float(np.mean(variant) - np.mean(baseline)), math.sqrt(total), df, min(sizes))
+    smallest = min(n for _, n in parts)
+    return Estimate(mean, math.sqrt(total), total**2 / below if below > 0 else float(smallest - 1), smallest)
 
 
 def _enough(values: Floats) -> int:
