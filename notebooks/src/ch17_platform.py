@@ -8,7 +8,7 @@
 #     chapter: "17"
 #     modes: [technique, practice]
 #     readers: whoever charges for answers and changes models under load
-#     run_s: 60
+#     run_s: 15
 #     quick_s: 5
 #     basis:
 #       simulated: the whole control plane on a shipped profile of an H100; its canary and its detectors before drawn outcomes
@@ -16,7 +16,7 @@
 # ---
 
 # %% [markdown]
-# # Does it all hold together: billing, canary, coordinator, alarms?
+# # Does it all hold together: billing, canary, A/B test, coordinator, alarms?
 #
 # Four tenants, a dead node, a crowd and a new version at once. Is every answer on an invoice, once? Would a bad version
 # have been promoted? How late is an alarm?
@@ -27,7 +27,7 @@ series: int = 200  # time series for each change
 quick: bool = False  # a shorter run, fewer trials
 
 # %%
-from workbench.chapters import ch17
+from workbench.chapters import ch17, ch17_ab
 from workbench.chapters.about import about
 from workbench.chapters.claimed import claim_table
 
@@ -44,11 +44,24 @@ ch17.platform_chart(found)
 ch17.bill_table(found)
 
 # %% [markdown]
+# ## What did the coordinator do?
+
+# %%
+ch17.coordinator_table(found)
+
+# %% [markdown]
 # ## How sure is a canary?
 
 # %%
 trial = ch17.canary(trials, quick)
 ch17.canary_chart(trial)
+
+# %% [markdown]
+# ## A or B?
+
+# %%
+ab = ch17_ab.tested(trials, quick)
+ch17_ab.ab_chart(ab)
 
 # %% [markdown]
 # ## How late is an alarm?
@@ -74,7 +87,7 @@ claim_table("ch17")
 # canary are independent here; users who ask again and again are not.
 
 # %%
-ch17.numbers(found, trial)
+ch17.numbers(found, trial, ab)
 
 # %%
-ch17.answer(found, trial)
+ch17.answer(found, trial, ab)

@@ -1,18 +1,20 @@
 """Chapter 17: does the whole platform bill to the cent, how sure is a canary, and how late is an alarm?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sims.plane.run import PlaneResult
-from workbench.chapters import playing
+from workbench.chapters import ch17_ab, playing
 from workbench.chapters.about import within
+from workbench.chapters.ch17_ab import Tested
 from workbench.chapters.playing import Played
 from workbench.control.anomaly.change import Cusum
 from workbench.control.anomaly.score import Score, score
 from workbench.control.models.canary import Canary
 from workbench.control.models.registry import ModelRegistry, Version
+from workbench.control.plane.events import ReplicaUp, Start, Stop
 from workbench.figures.chart import Chart, Panel, Series
 from workbench.figures.table import Table, number
 from workbench.flows.plane_books import issued
@@ -61,6 +63,35 @@ def platform_chart(found: Played) -> Chart:
         f"{found.profile}", "Steps over time of answered, refused and failed requests per second, with marks where "
         "replicas start.", marks=marks,
     )
+
+
+def coordinator_table(found: Played) -> Table:
+    """What the coordinator decided about replicas, and why."""
+    rows = []
+    for entry in found.runs["platform"][0].moves:
+        up = entry.event.replica if isinstance(entry.event, ReplicaUp) else None
+        if up is not None:
+            rows.append((_at(entry.now_ns), f"replica {up} takes requests", "it has started"))
+        for why, acts in _by_reason(entry.decisions).items():
+            rows.append((_at(entry.now_ns), acts, why))
+    return Table(("time (s)", "decision", "why"), tuple(rows),
+                 f"Simulated, seed {found.seeds[0]}. A start carries a token that no other ever had: what a machine "
+                 f"that was given up still says, under an older one, is refused. n = {len(rows)} decisions.")
+
+
+def _by_reason(decisions: Sequence[object]) -> dict[str, str]:
+    """Stops and starts of one moment in one line a reason."""
+    found: dict[str, list[str]] = {}
+    for one in decisions:
+        if isinstance(one, Stop):
+            found.setdefault(one.why, []).append(f"stop {one.replica}")
+        elif isinstance(one, Start):
+            found.setdefault(one.why, []).append(f"start {one.replica} on {one.node} (token {one.token})")
+    return {why: ", ".join(acts) for why, acts in found.items()}
+
+
+def _at(now_ns: int) -> str:
+    return f"{now_ns / 1e9:.1f}"
 
 
 @dataclass(frozen=True)
@@ -140,24 +171,28 @@ def _watch(jump: float, seed: int) -> Score:
     return score(alarms, [change], PATIENCE)
 
 
-def numbers(found: Played, trials: Trials) -> Results:
+def numbers(found: Played, trials: Trials, ab: Tested) -> Results:
     apart = max(abs(_by_tenant(found.runs["platform"][0])[name] * 1e-10 - cents)
                 for name, cents in _invoiced(found).items())
     return Results((
         Result("invoice_apart_most_cents", apart, "cents", "simulated", len(found.runs["platform"][0].log)),
         *(Result(f"promoted_frac_ratio_{ratio:g}", row.mean, "", "simulated", trials.n, row.low, row.high)
           for ratio, row in trials.promoted.items()),
+        *ch17_ab.results(ab),
     ))
 
 
-def answer(found: Played, trials: Trials) -> Prose:
-    apart = next(item for item in numbers(found, trials).items if item.name == "invoice_apart_most_cents")
+def answer(found: Played, trials: Trials, ab: Tested) -> Prose:
+    apart = next(item for item in numbers(found, trials, ab).items if item.name == "invoice_apart_most_cents")
+    often, seldom = ch17_ab.false_alarms(ab)
     bad = max(trials.promoted)
     row = trials.promoted[bad]
     return Prose(
         f"Over {apart.n:,} requests every invoice is within {float(apart.value or 0):.3f} cents of the sum of its "
         f"requests; a version that fails {bad:g} times as often as the old one is promoted in {row.mean:.1%} of trials "
-        f"({row.low:.1%} to {row.high:.1%}), after {trials.requests[bad]:,.0f} requests on average."
+        f"({row.low:.1%} to {row.high:.1%}), after {trials.requests[bad]:,.0f} requests on average; an A/B test that "
+        f"is looked at again and again calls {often.mean:.1%} of equal versions worse ({often.low:.1%} to "
+        f"{often.high:.1%}), a sequential one {seldom.mean:.1%} ({seldom.low:.1%} to {seldom.high:.1%})."
     )
 
 
