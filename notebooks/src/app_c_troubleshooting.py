@@ -9,7 +9,7 @@
 #     modes: [technique, practice]
 #     readers: whoever has a run log and a complaint
 #     run_s: 25
-#     quick_s: 3
+#     quick_s: 2
 #     basis:
 #       simulated: one engine's batching, and shipped scenarios of the control plane, on a shipped profile of an H100
 # ---

@@ -9,7 +9,7 @@
 #     modes: [concept, technique]
 #     readers: whoever wonders whether a TPU would be cheaper
 #     run_s: 20
-#     quick_s: 6
+#     quick_s: 4
 #     basis:
 #       roofline: profiles of TPUs, for nobody measured one here
 #       simulated: replicas on these profiles and on those of an H100

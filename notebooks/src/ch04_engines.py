@@ -9,7 +9,7 @@
 #     modes: [concept, technique, practice]
 #     readers: whoever must choose an engine
 #     run_s: 2
-#     quick_s: 1
+#     quick_s: 2
 #     basis:
 #       measured: four engines on one CPU core each, kept in datasets/measured
 # ---

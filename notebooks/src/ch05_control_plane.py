@@ -9,7 +9,7 @@
 #     modes: [concept, technique, practice]
 #     readers: whoever puts a first gate before one engine
 #     run_s: 120
-#     quick_s: 6
+#     quick_s: 4
 #     basis:
 #       measured: llama.cpp with the shipped model, started on this machine (not with `quick`)
 #       simulated: the same engine by its profile; one replica on a shipped profile of an H100

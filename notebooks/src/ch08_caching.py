@@ -9,7 +9,7 @@
 #     modes: [concept, technique, practice]
 #     readers: whoever thinks of answering twice what was computed once
 #     run_s: 45
-#     quick_s: 3
+#     quick_s: 2
 #     basis:
 #       simulated: the cache that the control plane runs, before drawn questions
 #       imported: block ids of a public trace, where its folder is named

@@ -9,7 +9,7 @@
 #     modes: [concept, technique]
 #     readers: whoever puts several customers on one fleet
 #     run_s: 40
-#     quick_s: 4
+#     quick_s: 2
 #     basis:
 #       simulated: one replica on a shipped profile of an H100, two tenants
 #     claims: [seventy-b-token, seventy-b-speed]

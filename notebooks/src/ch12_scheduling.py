@@ -9,7 +9,7 @@
 #     modes: [concept, technique, practice]
 #     readers: whoever promises different things to different customers of one fleet
 #     run_s: 40
-#     quick_s: 4
+#     quick_s: 5
 #     basis:
 #       simulated: two replicas on a shipped profile of an H100, four tenants of three tiers, two bursts
 # ---

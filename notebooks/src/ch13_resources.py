@@ -9,7 +9,7 @@
 #     modes: [concept, technique]
 #     readers: whoever divides memory among requests and tenants
 #     run_s: 25
-#     quick_s: 2
+#     quick_s: 1
 #     basis:
 #       simulated: the allocator that the control plane runs, before drawn requests
 #     claims: [seventy-b-concurrent]

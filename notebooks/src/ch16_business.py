@@ -9,7 +9,7 @@
 #     modes: [concept, practice]
 #     readers: whoever must say whether serving a model pays
 #     run_s: 30
-#     quick_s: 3
+#     quick_s: 2
 #     basis:
 #       derived: a month-by-month model on prices with sources
 #       simulated: what a machine carries, and the draws of uncertain inputs

@@ -9,7 +9,7 @@
 #     modes: [technique, practice]
 #     readers: whoever charges for answers and changes models under load
 #     run_s: 15
-#     quick_s: 5
+#     quick_s: 2
 #     basis:
 #       simulated: the whole control plane on a shipped profile of an H100; its canary and its detectors before drawn outcomes
 #     claims: [rental-equivalent]

@@ -57,7 +57,7 @@ class Curve:
 def curves(real: Real, seeds: int, quick: bool) -> tuple[Curve, ...]:
     """The engine's profile on the simulator, over loads and seeds. Raises UsageError."""
     within("seeds", seeds, 2, 100)
-    loads, requests, seeds = (LOADS[::2], 150, 5) if quick else (LOADS, 400, seeds)
+    loads, requests, seeds = (LOADS[::2], 80, 4) if quick else (LOADS, 400, seeds)
     return tuple(_curve(real.profiles[slots], slots, loads, requests, seeds) for slots in SLOTS)
 
 

@@ -72,7 +72,7 @@ def routed(seeds: int, quick: bool) -> Played:
     within("seeds", seeds, 1, 50)
     text = playing.shipped("hybrid")
     if quick:
-        text, seeds = text.replace("duration_s = 20", "duration_s = 6"), 1
+        text, seeds = text.replace("duration_s = 20", "duration_s = 4"), 1
     servers = playing.without(text, "control.hybrid")
     patient = playing.changed(text, ("slower_ppm = 0 ", "slower_ppm = 1_000_000 "))
     return playing.play({"servers only": servers, "hybrid": text, "hybrid, patient": patient}, range(1, seeds + 1))
@@ -120,7 +120,7 @@ class Saving:
 def saving(rate_rps: float, seeds: int, quick: bool) -> Saving:
     """Whole GPUs that keep the promise for what is left. Raises UsageError."""
     within("rate_rps", rate_rps, 1.0, 400.0)
-    shares, requests, seeds = (SHARES[::4], 300, 2) if quick else (SHARES, 1500, max(seeds, 2))
+    shares, requests, seeds = (SHARES[::4], 200, 2) if quick else (SHARES, 1500, max(seeds, 2))
     same, longer = (tuple(_replicas(rate_rps * (1 - share), _times(share, most), requests, seeds) for share in shares)
                     for most in (1.0, LONGER))
     return Saving(rate_rps, shares, same, longer, seeds, requests)

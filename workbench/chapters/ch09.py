@@ -83,7 +83,7 @@ def routers(report_s: float, seeds: int, quick: bool) -> Played:
     text = text[:text.index("[[failures]]")] + text[text.index('[slo."*"]'):]
     text = playing.changed(text, ("heartbeat_s = 1.0", f"heartbeat_s = 1.0\nreport_s = {report_s}"))
     if quick:
-        text, seeds = text.replace("duration_s = 50", "duration_s = 15"), 2
+        text, seeds = text.replace("duration_s = 50", "duration_s = 10"), 2
     return playing.play({name: text.replace('routing = "least_outstanding"', f"routing = {value}")
                          for name, value in ROUTERS.items()}, range(1, seeds + 1))
 

@@ -53,15 +53,18 @@ input[type=search]{font:inherit;width:100%;max-width:30rem;padding:.45rem .6rem;
 DRAW = """
 const narrow = matchMedia('(max-width: 700px)');
 const dark = matchMedia('(prefers-color-scheme: dark)');
-function stacked(figure) {  // the panels below each other, and a line for each name
+function stacked(figure) {  // the panels below each other, a line for each name, and room for names that turn
   const layout = figure.layout;
   const names = figure.data.filter((trace) => trace.showlegend !== false).length;
   const axes = Object.keys(layout).filter((key) => /^xaxis[0-9]*$/.test(key));
   const many = axes.length;
-  layout.height = 90 + 290 * many + 26 * Math.max(0, names - 3);
+  const words = layout.xaxis.categoryarray || [];
+  const turned = words.join('  ').length > 40 ? Math.min(100, 6 * Math.max(...words.map((word) => word.length))) : 0;
+  const each = 290 + turned;
+  layout.height = 90 + each * many + 26 * Math.max(0, names - 3);
   axes.forEach((key, i) => {
     layout[key].domain = [0, 1];
-    layout[key.replace('x', 'y')].domain = [1 - (i + 0.78) / many, 1 - i / many];
+    layout[key.replace('x', 'y')].domain = [1 - (i + 226 / each) / many, 1 - i / many];
   });
   layout.legend.y = -0.02;
 }
@@ -84,7 +87,9 @@ for (const data of document.querySelectorAll('script.figure')) {
     const figure = JSON.parse(data.textContent);
     if (narrow.matches) stacked(figure);
     if (dark.matches) darkened(figure);
-    Plotly.react(document.getElementById(data.dataset.target), figure.data, figure.layout,
+    const place = document.getElementById(data.dataset.target);
+    place.style.height = `${figure.layout.height}px`;  // drawn anew for a phone, plotly would leave it without any
+    Plotly.react(place, figure.data, figure.layout,
       {displaylogo: false, responsive: true, modeBarButtons: [['zoom2d', 'pan2d', 'resetScale2d', 'toImage']]});
   };
   draw();
