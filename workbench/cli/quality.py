@@ -30,7 +30,8 @@ def group() -> None:
 @click.option("--retry-failed", is_flag=True, help="Ask items again that failed.")
 @click.option("--hub", is_flag=True, help="lm-eval may fetch data sets from the Hugging Face hub.")
 @click.option("--allow-code", is_flag=True, help="Run functions that lm-eval YAML of your own names.")
-@click.option("--unsafe", is_flag=True, help="Run generated code without a sandbox where none can be had.")
+@click.option("--unsafe", is_flag=True, help="Where no sandbox can be had, run generated code with your "
+              "rights: it can read and delete your files.")
 @click.option("--engine", "own", multiple=True, metavar="FILE.py:NAME", help="An engine from a file of your own, for "
               "the engine of the same name in FILE. The file is run.")
 @json_option

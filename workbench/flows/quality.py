@@ -22,7 +22,7 @@ from workbench.quality.asking import EngineLost
 from workbench.quality.echo_server import EchoServer
 from workbench.quality.evaluate import evaluate, missing
 from workbench.quality.items import Item
-from workbench.quality.sandbox import choose
+from workbench.quality.sandbox.choose import UNSAFE, Found, choose, examine
 from workbench.quality.store import Growing, QualityLog, read
 from workbench.runlog.provenance import Provenance, collect
 
@@ -62,6 +62,7 @@ class Suite:
     limit: int | None = None
     allow_code: bool = False
     unsafe: bool = False
+    looks: Callable[[], Sequence[Found]] = examine  # which sandboxes hold here
     hub: bool = False
     retry_failed: bool = False
     shelf: Shelf = field(default_factory=Shelf)
@@ -72,7 +73,7 @@ class Suite:
         specs = self.spec.specs(self.base, self.only, self.limit)
         for spec in specs:
             refuse_code(spec, allow_code=self.allow_code)
-        self.tasks = TaskSet(specs, lambda template: harness(template, hub=self.hub))
+        self.tasks = TaskSet(specs, lambda template: harness(template, hub=self.hub, unsafe=self.unsafe))
         self.cells = [Cell.of(setting, self.out) for setting in self.spec.settings()]
         self.tokenizer = self.base / self.spec.tokenizer if self.spec.tokenizer else None
 
@@ -116,7 +117,7 @@ class Suite:
         with asked_at(self.shelf, started_with(cell.setting), cell.folder / "logs", self.tokenizer) as ready:
             items = self.tasks.items(ready.template)
             backend = self._ready(items, ready)
-            growing = self._growing(cell, ready)
+            growing = self._growing(cell, ready, backend)
             try:
                 evaluate(items, lambda _item: ready.asker, growing, seed=self.spec.seed, backend=backend,
                          on_row=lambda _row: self.on_row())
@@ -134,16 +135,22 @@ class Suite:
         """The sandbox, where code is run; Failure where this engine cannot be asked what the tasks ask."""
         if isinstance(ready.asker, EchoServer) and any(item.form in ("choice", "text") for item in items):
             ready.asker.check()
-        return choose(unsafe=self.unsafe) if any(item.form == "code" for item in items) else None
+        if not any(item.form == "code" for item in items):
+            return None
+        backend = choose(unsafe=self.unsafe, looks=self.looks)
+        if self.unsafe:
+            self.note(said_of_unsafe(backend))
+        return backend
 
-    def _growing(self, cell: Cell, ready: Ready) -> Growing:
+    def _growing(self, cell: Cell, ready: Ready, backend: str | None) -> Growing:
         """The cell's log, gone on with where it is of the same weights, engine and tasks."""
         records, kept = self.tasks.records(ready.template), cell.kept(retry_failed=self.retry_failed)
         given = collect("real", config_text=self.config_text)
         provenance = replace(
             ready.provenance, seeds={"suite": self.spec.seed}, config_text=given.config_text,
             config_sha256=given.config_sha256,
-            workload={"role": "quality", "suite": self.spec.name, "words": ready.words},
+            workload={"role": "quality", "suite": self.spec.name, "words": ready.words, "sandbox": backend,
+                      "unsafe": self.unsafe},
         )
         if kept is None:
             return Growing(cell.folder, provenance, records)
@@ -155,7 +162,8 @@ def _refuse_other(cell: Cell, kept: QualityLog, now: Provenance, records: dict[s
     """Rows of different weights, engines or tasks never mix."""
     then = kept.provenance
     facts = {"weights_id": (then.weights_id, now.weights_id), "model": (then.model, now.model),
-             "engine version": (_version(then), _version(now)), "seed": (then.seeds, now.seeds)}
+             "engine version": (_version(then), _version(now)), "seed": (then.seeds, now.seeds),
+             "sandbox (none, by --unsafe)": (_unsandboxed(then), _unsandboxed(now))}
     facts |= {f"task {name}": (kept.tasks[name].get("sha256"), record["sha256"])
               for name, record in records.items() if name in kept.tasks}
     changed = [name for name, (old, new) in facts.items() if old != new]
@@ -167,6 +175,19 @@ def _refuse_other(cell: Cell, kept: QualityLog, now: Provenance, records: dict[s
 def _version(provenance: Provenance) -> Any:
     fact = provenance.engine_facts.get("version")
     return fact.get("seen") if isinstance(fact, dict) else None
+
+
+def _unsandboxed(provenance: Provenance) -> bool:
+    return provenance.workload.get("sandbox") == UNSAFE
+
+
+def said_of_unsafe(backend: str) -> str:
+    """What --unsafe comes to, for who gave it."""
+    if backend != UNSAFE:
+        return f"--unsafe is not needed: generated code runs in the sandbox {backend}"
+    return ("WARNING: --unsafe, and no sandbox can be had here: programs that the model writes run with your rights. "
+            "They can read, change and delete your files, use the network and signal your processes; only time, memory "
+            "and output are limited. The rows say so (sandbox: unsafe)")
 
 
 def _count(items: Sequence[Item]) -> int:

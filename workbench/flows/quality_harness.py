@@ -13,7 +13,7 @@ from engines.install import install as build
 from engines.record import Engine
 from workbench.errors import Failure, UsageError
 from workbench.quality.chat import ChatTemplate
-from workbench.quality.harness.parent import Harness
+from workbench.quality.harness.parent import UNSAFE_VARIABLE, Harness
 from workbench.quality.task_spec import TaskSpec
 
 NAME = "lm-eval"
@@ -37,10 +37,12 @@ def interpreter() -> Path:
                   "'inference-workbench[quality]')")
 
 
-def harness(template: ChatTemplate | None, *, hub: bool) -> Harness:
-    """`hub`: data sets may be fetched; else what is not in a file or in the hub's cache is refused."""
+def harness(template: ChatTemplate | None, *, hub: bool, unsafe: bool = False) -> Harness:
+    """`hub`: data sets may be fetched; else what is not in a file or in the hub's cache is refused. `unsafe`: its code
+    tasks may run programs without a sandbox where none can be had."""
     online = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"} if hub else {"HF_DATASETS_OFFLINE": "1"}
-    return Harness(interpreter(), child_environment(ours=False) | online, template)
+    allowed = {UNSAFE_VARIABLE: "1"} if unsafe else {}
+    return Harness(interpreter(), child_environment(ours=False) | online | allowed, template)
 
 
 def install(on_progress: Callable[[int, int], None]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def summary(log: QualityLog) -> dict[str, Any]:
     return {
         "engine": found.engine, "version": version, "model": found.model, "quant": found.quant,
         "kv_type": found.kv_type, "gpus": gpus_of(found), "weights_id": found.weights_id, "partial": log.partial,
+        "sandbox": found.workload.get("sandbox"),
         "tasks": {name: of_task([row for row in log.rows if row.task == name]) for name in names},
     }
 

@@ -21,6 +21,7 @@ from workbench.text import one_line
 CHILD = Path(__file__).resolve().parent / "child.py"
 FORMS = {"loglikelihood": "choice", "loglikelihood_rolling": "text", "generate_until": "generate"}
 WITHIN_S = 3600.0
+UNSAFE_VARIABLE = "WORKBENCH_UNSAFE"  # read by tasks/code.py
 RIGHT_OR_WRONG = frozenset({"acc", "exact_match", "acc_norm", "pass_at_1"})
 
 

@@ -11,6 +11,7 @@ from workbench.quality.sandbox.limits import Limits
 from workbench.quality.sandbox.run import Job, run_in_backend
 
 ORDER = ("bubblewrap", "other uid", "own uid")
+UNSAFE = "unsafe"  # limits only: a backend that is no sandbox
 REMEDIES = {
     "bubblewrap": "apt-get install bubblewrap, and allow user namespaces: sysctl -w "
                   "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04 and later deny them by default)",
@@ -78,7 +79,7 @@ def choose(*, unsafe: bool = False, looks: Callable[[], Sequence[Found]] = exami
         if not found.lack:
             return found.backend
     if unsafe:
-        return "unsafe"
+        return UNSAFE
     told = "; ".join(f"{found.backend}: {found.lack}" for found in tried)
     raise Failure(f"generated code is not run: no sandbox can be had here ({told}). "
                   f"Remedy: {REMEDIES['bubblewrap']}; or --unsafe to run it without one")
