@@ -19,9 +19,9 @@
 # %% [markdown]
 # # What does each incident do, and what would have helped?
 #
-# A spike, a dead GPU, a cut network, a machine taken away, a large customer, a loop that spends. Each is replayed with
-# and without its remedy, under the same arrivals. Then: when would somebody have been called, does a second region help,
-# and what is a machine worth that is rented for the moment?
+# A spike, a dead GPU, a cut network, a machine taken away, a large customer, a loop that spends, a worse model. Each is
+# replayed with and without its remedy, under the same arrivals. Then: when would somebody have been called, does a
+# second region help, and what is a machine worth that is rented for the moment?
 
 # %% tags=["parameters"]
 incidents: str = "spike,gpu,partition,spot,onboarding,overrun"
@@ -34,7 +34,7 @@ seeds: int = 5
 quick: bool = False  # two incidents, two seeds, fewer requests
 
 # %%
-from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_regions
+from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions
 from workbench.chapters.about import about
 from workbench.chapters.claimed import claim_table
 
@@ -46,6 +46,15 @@ ch18.harm_chart(found)
 
 # %%
 ch18.harm_table(found)
+
+# %% [markdown]
+# ## A new version answers worse
+#
+# No request fails, no replica is slow: only what is said is worse. Who finds it, and after how many answers?
+
+# %%
+worse = ch18_degraded.degraded(seeds, quick)
+ch18_degraded.degraded_chart(worse)
 
 # %% [markdown]
 # ## While it burns
@@ -121,7 +130,7 @@ claim_table("ch18")
 # it is. Rented machines are taken to be there when asked for.
 
 # %%
-ch18.numbers(found, burned, world, priced, burst)
+ch18.numbers(found, worse, burned, world, priced, burst)
 
 # %%
 ch18.answer(found, burned, world, priced, burst)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sims.plane.scenario import PlaneCase
-from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_regions
+from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions
 from workbench.chapters.ch18_burst import Priced
 from workbench.chapters.ch18_regions import Place
 from workbench.control.anomaly.burn import RULES
@@ -97,3 +97,17 @@ def test_bad_parameters_are_refused(change: dict[str, object], message: str) -> 
     asked = {"regions": "tokyo,sydney", "region_peak_rps": 20.0, "path_times": 1.5, "seeds": 2, "quick": True}
     with pytest.raises(UsageError, match=message):
         ch18_regions.world(**{**asked, **change})  # type: ignore[arg-type]
+
+
+def test_spoilt_is_what_the_old_version_would_have_got_right() -> None:
+    """Old: bad below 0.02; new, twice as bad: below 0.04. Two of five lie between."""
+    luck = np.array([0.01, 0.02, 0.03, 0.04, 0.9])
+    assert ch18_degraded.nobody(luck, 2.0, 1) == 2
+    assert ch18_degraded.nobody(luck, 1.0, 1) == 0
+
+
+def test_looking_never_spoils_more_and_a_canary_little() -> None:
+    luck = np.random.default_rng(1).random(4000)
+    all_of_it = ch18_degraded.nobody(luck, 5.0, 1)
+    assert 0 < ch18_degraded.alarm(luck, 5.0, 1) < all_of_it / 4
+    assert 0 <= ch18_degraded.canary(luck, 5.0, 1) < all_of_it / 4

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sims.plane.run import PlaneResult
-from workbench.chapters import ch18_burn, ch18_burst, ch18_regions, playing
+from workbench.chapters import ch18_burn, ch18_burst, ch18_degraded, ch18_regions, playing
 from workbench.chapters.about import chosen, within
 from workbench.chapters.ch18_burn import Burn, Burns
 from workbench.chapters.ch18_burst import Priced
+from workbench.chapters.ch18_degraded import Degraded
 from workbench.chapters.ch18_regions import World
 from workbench.chapters.playing import Figure, Played
 from workbench.figures.chart import Chart, Panel, Series
@@ -167,12 +168,13 @@ def _pages(each: Sequence[Burn]) -> str:
     return "in some runs never: look for it elsewhere" if found is None else f"after {found.mean:,.0f} s of it"
 
 
-def numbers(found: Mapping[str, Played], burned: Burns, world: World, priced: Priced, burst: Played) -> Results:
+def numbers(found: Mapping[str, Played], worse: Degraded, burned: Burns, world: World, priced: Priced,
+            burst: Played) -> Results:
     return Results(tuple(
         Result(f"{name}_{kind}_remedy", mean, INCIDENTS[name].unit, "simulated", len(played.seeds), low, high)
         for name, played in found.items()
         for kind, (mean, low, high) in played.over_seeds(INCIDENTS[name].harm).items())
-        + tuple(ch18_burn.results(burned)) + tuple(ch18_regions.results(world))
+        + tuple(ch18_degraded.results(worse)) + tuple(ch18_burn.results(burned)) + tuple(ch18_regions.results(world))
         + tuple(ch18_burst.results(priced, burst)))
 
 
