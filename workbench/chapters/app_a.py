@@ -150,7 +150,7 @@ def price_chart(today: date) -> Chart:
     series = tuple(Series(tier, names, tuple(found[tier].get(name) for name in names), "derived", "points", i)
                    for i, tier in enumerate(found))
     return Chart(
-        "price_per_bandwidth", "accelerator", (Panel("USD per hour and TB per second", series),),
+        "price_per_bandwidth", "accelerator", (Panel("USD per hour for a TB/s", series),),
         "What an hour of bandwidth costs: the price of one answer's speed. The cheapest row of each tier; a "
         "marketplace promises less than a data centre.",
         f"source: datasets/prices without rows older than a year, datasets/hardware; n = {len(names)} accelerators",
