@@ -94,9 +94,24 @@ def test_environments_are_listed_with_their_size(tmp_path: Path) -> None:
     folder = own.folder("vllm")
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").write_text("12345678")
-    assert processes()["environments"] == [
-        {"engine": "vllm", "version": None, "finished": False, "disk_bytes": 8}]
-    assert "unfinished" in CliRunner().invoke(group, ["ps"]).stdout
+    own.Installed("gptqmodel", "7.6.0", "0", "3.11", 40, 1.0).write(own.folder("gptqmodel"))
+    (own.folder("gptqmodel") / "bin").mkdir()
+    (own.folder("gptqmodel") / "bin" / "python").write_text("1")
+    for name, file in (("llama-quantise", "libllama.so"), ("mine", "x")):
+        own.folder(name).mkdir()
+        (own.folder(name) / file).write_text("123")
+    found = {item["engine"]: item for item in processes()["environments"]}
+    assert list(found) == ["vllm", "gptqmodel", "llama-quantise", "mine"]
+    assert found["vllm"] == {"engine": "vllm", "use": "engine", "version": None, "finished": False, "packages": None,
+                             "disk_bytes": 8}
+    quantiser = found["gptqmodel"]
+    assert (quantiser["use"], quantiser["version"], quantiser["finished"], quantiser["packages"]) == (
+        "quantiser", "7.6.0", True, 40)
+    assert [(found[name]["use"], found[name]["finished"], found[name]["disk_bytes"])
+            for name in ("llama-quantise", "mine")] == [("K-quants' library", True, 3), ("not known", False, 3)]
+    shown = CliRunner().invoke(group, ["ps"]).stdout
+    assert shown.count("unfinished") == 2
+    assert "quantiser" in shown
 
 
 @pytest.mark.parametrize("name", ["fake", "llama.cpp"])

@@ -124,7 +124,10 @@ def check(name: str, model: str, quant: str, options: tuple[str, ...], as_json: 
 @group.command()
 @json_option
 def ps(as_json: bool) -> None:
-    """List the engines that run now, and the disk that environments take.
+    """List the engines that run now, and every environment here with its state and the disk that it takes.
+
+    Environments of quantisers, of lm-eval and of optimum-benchmark are among them; `workbench engines uninstall NAME`
+    takes any of them away.
 
     \b
     Example:
@@ -268,9 +271,11 @@ def _processes(found: dict[str, Any]) -> Any:
     for item in found["running"]:
         table.add_row(str(item["pid"]), item["engine"], item["version"] or "", escape(item["model"]),
                       f"{item['memory_bytes'] / 1e6:.0f} MB", item["started_utc"], item["url"])
-    disk = Table("environment", "version", "disk", box=None)
+    disk = Table("environment", "for", "version", "packages", "disk", box=None)
     for item in found["environments"]:
-        version = item["version"] if item["finished"] else "unfinished: install it again"
-        disk.add_row(item["engine"], version, f"{item['disk_bytes'] / 1e9:.2f} GB")
+        version = item["version"] or "" if item["finished"] else "unfinished: install it again"
+        disk.add_row(escape(item["engine"]), item["use"], escape(version), str(item["packages"] or ""),
+                     f"{item['disk_bytes'] / 1e9:.2f} GB")
+    disk.add_row("", "", "", "", f"{found['disk_bytes'] / 1e9:.2f} GB")
     running = table if found["running"] else "no engine of ours runs"
     return Group(running, "", disk if found["environments"] else "no environments are installed")

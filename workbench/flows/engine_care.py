@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engines import NAMES, find, install, logs, own, registry
+from engines import find, install, logs, own, registry
 from engines.processes import alive, send
 from workbench.errors import Failure, UsageError
+from workbench.flows.environments import environments
 
 STOP_S = 30.0
 
@@ -50,15 +51,8 @@ def processes() -> dict[str, Any]:
          "started_utc": entry.started_utc, "log": Path(entry.log).name, "memory_bytes": _memory_bytes(entry.keeper)}
         for entry in registry.running()
     ]
-    environments = []
-    for name in NAMES:
-        folder = own.folder(name)
-        if folder.is_dir():
-            stamp = own.installed(name)
-            environments.append({"engine": name, "version": stamp.version if stamp else None,
-                                 "finished": stamp is not None, "disk_bytes": own.disk_bytes(folder)})
-    return {"running": running, "environments": environments,
-            "disk_bytes": sum(item["disk_bytes"] for item in environments)}
+    found = environments()
+    return {"running": running, "environments": found, "disk_bytes": sum(item["disk_bytes"] for item in found)}
 
 
 def _memory_bytes(keeper: int) -> int:
