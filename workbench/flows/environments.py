@@ -1,4 +1,4 @@
-"""Every environment on the disk, of engines, quantisers, lm-eval: what it is for, whether it is whole, what it takes."""
+"""Every environment on the disk, of engines, quantisers, lm-eval: what for, whether it is whole, what it takes."""
 
 from typing import Any
 
