@@ -18,6 +18,7 @@ h2{font-size:1.25rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);p
 .wide caption{position:sticky;left:0;max-width:min(58rem,calc(100vw - 2rem))}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:1rem}
 .pair>div{min-width:0}
+main:has(.pair){max-width:90rem}
 table{border-collapse:collapse;margin:1rem 0;font-size:.92rem;font-variant-numeric:tabular-nums}
 caption{caption-side:bottom;text-align:left;color:var(--soft);font-size:.86rem;padding-top:.3rem}
 th,td{padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
@@ -51,7 +52,7 @@ input[type=search]{font:inherit;width:100%;max-width:30rem;padding:.45rem .6rem;
 @media print{details{display:none}}
 """
 DRAW = """
-const narrow = matchMedia('(max-width: 700px)');
+const NARROW = 700;  // pixels of a figure: side by side, a panel's label would lie on its neighbour
 const dark = matchMedia('(prefers-color-scheme: dark)');
 function stacked(figure) {  // the panels below each other, a line for each name, and room for names that turn
   const layout = figure.layout;
@@ -83,17 +84,19 @@ function darkened(figure) {
   }
 }
 for (const data of document.querySelectorAll('script.figure')) {
+  const place = document.getElementById(data.dataset.target);
+  let narrow = false;
   const draw = () => {
     const figure = JSON.parse(data.textContent);
-    if (narrow.matches) stacked(figure);
+    narrow = place.clientWidth < NARROW;
+    if (narrow) stacked(figure);
     if (dark.matches) darkened(figure);
-    const place = document.getElementById(data.dataset.target);
     place.style.height = `${figure.layout.height}px`;  // drawn anew for a phone, plotly would leave it without any
     Plotly.react(place, figure.data, figure.layout,
       {displaylogo: false, responsive: true, modeBarButtons: [['zoom2d', 'pan2d', 'resetScale2d', 'toImage']]});
   };
   draw();
-  narrow.addEventListener('change', draw);
+  addEventListener('resize', () => { if (narrow !== (place.clientWidth < NARROW)) draw(); });
   dark.addEventListener('change', draw);
 }
 """
