@@ -1,6 +1,7 @@
 """Chapter 18: distances, who is served where, when a burning budget calls somebody, what a mixture saves."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from sims.plane.scenario import PlaneCase
 from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions
 from workbench.chapters.ch18_burst import Priced
-from workbench.chapters.ch18_regions import Place
+from workbench.chapters.ch18_regions import Place, Way
 from workbench.control.anomaly.burn import RULES
 from workbench.errors import UsageError
+from workbench.flows.trial import Trial
 from workbench.paths import data
+from workbench.stats.intervals import Interval
 
 THREE = st.lists(st.integers(0, 20), min_size=3, max_size=3)
 
@@ -111,3 +114,12 @@ def test_looking_never_spoils_more_and_a_canary_little() -> None:
     all_of_it = ch18_degraded.nobody(luck, 5.0, 1)
     assert 0 < ch18_degraded.alarm(luck, 5.0, 1) < all_of_it / 4
     assert 0 <= ch18_degraded.canary(luck, 5.0, 1) < all_of_it / 4
+
+
+def test_what_is_left_without_a_region() -> None:
+    way = Way((3, 0), 0.5, 0.1, None)
+    assert ch18_regions.held(way) == "none"
+    falls = Trial(2, 30.0, Interval(0.9, 0.8, 1.0, 2), 1.0, 1.25, {}, 0.95, {})
+    assert ch18_regions.held(replace(way, lost=falls)) == "at most 80.0 %: it falls behind"
+    keeps = replace(falls, load_frac=0.9)
+    assert ch18_regions.held(replace(way, lost=keeps)) == "90.0 % (80.0 % to 100.0 %)"

@@ -145,12 +145,13 @@ def burn_chart(found: Mapping[str, Played]) -> Chart:
 
 def runbook(found: Mapping[str, Played], burned: Burns) -> Table:
     rows = tuple((INCIDENTS[name].title, INCIDENTS[name].symptom, INCIDENTS[name].act, _shown(name, played),
-                  _pages(burned[name]["without"]), f"workbench report run ch18 -p incidents={name}")
+                  _pages(burned[name]["without"]), f"-p incidents={name}")
                  for name, played in found.items())
     n = len(next(iter(found.values())).seeds)
     return Table(("incident", "what one sees", "what to do", "what it did, simulated", "the page comes",
                   "see it again"), rows,
-                 f"The runbook; each entry points at the simulation that it follows from, n = {n} seeds.")
+                 f"The runbook; each entry points at the simulation that it follows from, n = {n} seeds: "
+                 "workbench report run ch18, with the option in the last column.")
 
 
 def _shown(name: str, played: Played) -> str:
@@ -165,7 +166,7 @@ def _with_unit(item: Incident, harm: tuple[float, float | None, float | None]) -
 
 def _pages(each: Sequence[Burn]) -> str:
     found = ch18_burn.interval([ch18_burn.first_page_s(one) for one in each])
-    return "in some runs never: look for it elsewhere" if found is None else f"after {found.mean:,.0f} s of it"
+    return "never, in some runs" if found is None else f"after {found.mean:,.0f} s of it"
 
 
 def numbers(found: Mapping[str, Played], worse: Degraded, burned: Burns, world: World, priced: Priced,
@@ -187,13 +188,13 @@ def answer(found: Mapping[str, Played], burned: Burns, world: World, priced: Pri
     alone, rented = (burst.over_seeds(ch18_burst.refused)[kind] for kind in burst.names[:2])
     ways = world.ways
     return Prose(
-        f"The remedy helps least against **{INCIDENTS[name].title}** ({_shown(name, found[name])}), whose page comes "
-        f"{_pages(burned[name]['without'])}; replicas rented for a burst bring refusals from {playing.said(*alone)} to "
-        f"{playing.said(*rented)} when they start in {burst.names[1]}, and owning the base alone costs "
+        f"The remedy helps least against **{INCIDENTS[name].title}** ({_shown(name, found[name])}; the page for its "
+        f"errors comes {_pages(burned[name]['without'])}); replicas rented for a burst bring refusals from "
+        f"{playing.said(*alone)} to {playing.said(*rented)} when they start in {burst.names[1]}, and owning the base alone costs "
         f"{ch18_burst.saved_frac(priced):.0%} less than owning the peak; {len(world.names)} regions that each carry "
         f"their own peak take {sum(ways['each for itself'].replicas)} replicas where one place takes "
-        f"{sum(ways['one place'].replicas)}, and lose nobody with a region; n = {len(burst.seeds)} seeds, in brackets "
-        "95 % intervals."
+        f"{sum(ways['one place'].replicas)}, and inside the promise when one is lost are "
+        f"{ch18_regions.held(ways['each for itself'])}; n = {len(burst.seeds)} seeds, in brackets 95 % intervals."
     )
 
 

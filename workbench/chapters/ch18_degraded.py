@@ -90,8 +90,8 @@ def degraded_chart(found: Degraded) -> Chart:
         (Panel("answers that the old version would not have spoilt (number)", series, log_y=True),),
         f"{BAD_FRAC:.0%} of the old version's answers are bad. A canary spoils few answers however bad it is, and "
         "takes longest to say so; an alarm lets everybody see the new version until it fires.",
-        f"n = {found.seeds} seeds of {found.requests:,} requests, whiskers are 95 % intervals of the mean; the plane's "
-        "own policies, outcomes drawn",
+        f"n = {found.seeds} seeds of {found.requests:,} requests, whiskers are 95 % intervals of the mean, cut off "
+        "at a tenth; the plane's own policies, outcomes drawn",
         "Lines over how much worse the new version is, on a logarithmic axis: without a look spoilt answers grow, with "
         "an alarm they are some dozens, with a canary they are fewest.")
 

@@ -175,20 +175,20 @@ def sun_chart(found: World) -> Chart:
 
 def way_table(found: World) -> Table:
     rows = tuple((name, " + ".join(map(str, way.replicas)), str(sum(way.replicas)), percent(way.away_frac),
-                  number(way.added_s * 1000), _held(way)) for name, way in found.ways.items())
+                  number(way.added_s * 1000), held(way)) for name, way in found.ways.items())
     return Table(("way", f"replicas in {', '.join(found.names)}", "in all", "served elsewhere", "mean round trip (ms)",
                   "inside the promise when the largest is lost"), rows,
                  f"Replicas and shares are simulated, {found.basis}; distances are derived. Lost: at the busiest hour, "
                  "everybody served by the others, over the longest way; in brackets the 95 % interval.")
 
 
-def _held(way: Way) -> str:
+def held(way: Way) -> str:
     if way.lost is None:
-        return "none: nothing is left"
+        return "none"
     if way.lost.saturated:
-        return f"falls behind: at most {percent(most_frac(way.lost))} can be served"
-    held = way.lost.attainment
-    return f"{percent(held.mean)} ({percent(max(held.low, 0.0))} to {percent(min(held.high, 1.0))})"
+        return f"at most {percent(most_frac(way.lost))}: it falls behind"
+    inside = way.lost.attainment
+    return f"{percent(inside.mean)} ({percent(max(inside.low, 0.0))} to {percent(min(inside.high, 1.0))})"
 
 
 def most_frac(lost: Trial) -> float:
