@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from engines import own
-from workbench.flows.quality_distance import held_out, table, vocabulary_of
+from workbench.flows.quality_distance import held_out, vocabulary_of
 from workbench.flows.quality_logits import Asked, logits
 from workbench.flows.quality_speculative import greedy, variants
+from workbench.quality.distance.measure import distance
 
 pytestmark = pytest.mark.slow
 
@@ -22,13 +23,14 @@ def installed(engine: str) -> None:
 def test_engines_agree_on_the_likelihood_of_every_document(engine: str, tmp_path: Path) -> None:
     installed(engine)
     text = held_out("tiny", None, 12, 256, None)
-    one, other = (logits(Asked(name, "F16"), "tiny", text, vocabulary_of("tiny"), tmp_path).expected.target
+    one, other = (logits(Asked(name, "F16"), "tiny", text, vocabulary_of("tiny"), tmp_path).expected
                   for name in ("llama.cpp", engine))
-    by_document = [np.bincount(text.document, weights=values) for values in (one, other)]
+    by_document = [np.bincount(text.document, weights=found.target) for found in (one, other)]
     assert by_document[0] == pytest.approx(by_document[1], abs=0.02)
-    found = table("tiny", [Asked(engine, "F16")], text, base=Asked("llama.cpp", "F16")).rows[1]
-    assert found.distance.kl_mean.mean < 1e-6
-    assert found.distance.top_1.mean == 1
+    found = distance(one, other, text.document)
+    assert found.kl_kind == "exact"
+    assert found.kl_mean.mean < 1e-6
+    assert found.top_1.mean == 1
 
 
 def test_speculation_on_vllm_keeps_every_decided_answer() -> None:

@@ -32,7 +32,7 @@ def report(
     chosen = [one for one in known if one.load == (load or (loads[0] if loads else ""))]
     found = joined(quality, distances, chosen)
     first = _base(found, base)
-    rest = sorted((cell for cell in found if cell is not first), key=_size, reverse=True)
+    rest = sorted((cell for cell in found if cell is not first), key=_size)
     compared = _compared(first, [first, *rest], usd_per_hour)
     rows = tuple(one.row for one in compared)
     sentences = [sentence(one, compared[0]) for one in compared[1:]]
@@ -79,7 +79,7 @@ def _base(found: Sequence[Cell], label: str) -> Cell:
 
 def _size(cell: Cell) -> tuple[float, str]:
     """Large first; engines beside the quantisation that they serve."""
-    return (cell.size.bits_per_weight if cell.size is not None else 0.0, cell.label)
+    return (-cell.size.bits_per_weight if cell.size is not None else 0.0, cell.label)
 
 
 def _compared(base: Cell, cells: Sequence[Cell], usd_per_hour: float | None) -> list[Compared]:
