@@ -83,7 +83,9 @@ def unpickled(path: Path, scratch: Path) -> ModelFolder:
             shutil.copyfile(item, scratch / item.name)
     order = {"files": [str(item.resolve()) for item in pickled.found(path)], "out": str(scratch / SINGLE)}
     with tempfile.TemporaryDirectory(prefix="workbench-pickle-") as work:
-        quantise_child.run(WITH_TORCH, "unpickle", order, Path(work))
+        done = quantise_child.run(WITH_TORCH, "unpickle", order, Path(work))
+    if "refused" in done:
+        raise UsageError(done["refused"])
     return open_folder(scratch, path.stem)
 
 

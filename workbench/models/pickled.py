@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from workbench.errors import UsageError
 
 SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+_BESIDE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)(?![a-z])")  # what a trainer leaves: no weights
 REASON = ("a pickled checkpoint is a program that runs when it is opened, with your rights; fetch the model's "
           "safetensors instead, or say --allow-pickle if you trust who made it")
 
@@ -17,7 +19,8 @@ def found(path: Path) -> list[Path]:
         return [path] if path.suffix in SUFFIXES else []
     if not path.is_dir() or any(path.glob("*.safetensors")):
         return []
-    return sorted(item for item in path.iterdir() if item.suffix in SUFFIXES and item.is_file())
+    return sorted(item for item in path.iterdir()
+                  if item.suffix in SUFFIXES and item.is_file() and not _BESIDE.match(item.name))
 
 
 def refuse(path: Path) -> None:
