@@ -190,8 +190,8 @@ def answer(found: Mapping[str, Played], burned: Burns, world: World, priced: Pri
     return Prose(
         f"The remedy helps least against **{INCIDENTS[name].title}** ({_shown(name, found[name])}; the page for its "
         f"errors comes {_pages(burned[name]['without'])}); replicas rented for a burst bring refusals from "
-        f"{playing.said(*alone)} to {playing.said(*rented)} when they start in {burst.names[1]}, and owning the base alone costs "
-        f"{ch18_burst.saved_frac(priced):.0%} less than owning the peak; {len(world.names)} regions that each carry "
+        f"{playing.said(*alone)} to {playing.said(*rented)} when they start in {burst.names[1]}, and owning the base "
+        f"alone costs {ch18_burst.saved_frac(priced):.0%} less than owning the peak; {len(world.names)} regions that each carry "
         f"their own peak take {sum(ways['each for itself'].replicas)} replicas where one place takes "
         f"{sum(ways['one place'].replicas)}, and inside the promise when one is lost are "
         f"{ch18_regions.held(ways['each for itself'])}; n = {len(burst.seeds)} seeds, in brackets 95 % intervals."

@@ -118,7 +118,7 @@ def alarm_table(found: Burns, titles: Mapping[str, str], objective_frac: float) 
 
 def _row(each: tuple[Burn, ...], objective_frac: float) -> tuple[str, ...]:
     left = [100 * max(0.0, 1 - one.bad_frac * 3600 / PERIOD_S / (1 - objective_frac)) for one in each]
-    return (_said([100 * one.bad_frac for one in each]), _said([100 * one.spent_frac for one in each]),
+    return (_said([100 * one.bad_frac for one in each], most=100.0), _said([100 * one.spent_frac for one in each]),
             _said([first_page_s(one) for one in each]), _said(left, most=100.0))
 
 

@@ -84,10 +84,11 @@ class World:
     ways: Mapping[str, Way]
     alone: Trial  # the whole load in one place, at its busiest
     seeds: int
+    requests: int
 
     @property
     def basis(self) -> str:
-        return f"n = {self.seeds} seeds of {REQUESTS:,} requests; profile {PROFILE} (NVIDIA's kernel database)"
+        return f"n = {self.seeds} seeds of {self.requests:,} requests; profile {PROFILE} (NVIDIA's kernel database)"
 
 
 def world(regions: str, region_peak_rps: float, path_times: float, seeds: int, quick: bool) -> World:
@@ -111,7 +112,8 @@ def world(regions: str, region_peak_rps: float, path_times: float, seeds: int, q
     }
     holds_rps = together / alone.replicas
     return World(names, rates, trips, path_times, {name: _way(fleet, rates, trips, holds_rps, asked)
-                                       for name, fleet in fleets.items()}, alone, len(asked.schedules))
+                                       for name, fleet in fleets.items()}, alone, len(asked.schedules),
+                 len(asked.schedules[0]))
 
 
 def fewest(asked: Bench, rate_rps: float) -> Trial:
