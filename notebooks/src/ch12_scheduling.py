@@ -51,8 +51,8 @@ ch12.difference_table(found)
 # %% [markdown]
 # ## Change this and see
 #
-# Set `window` to one: every order keeps its word better, and the batches are small. Set it to a hundred: the order
-# hardly matters, because the engine holds everything.
+# Set `window` to one: the order decides everything, but batches are so small that nearly every promise is broken. Set it
+# to a hundred: the order hardly matters, because the engine holds everything.
 #
 # ## What this does not show
 #
