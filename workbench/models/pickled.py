@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.errors import UsageError
 
 SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
-_BESIDE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)(?![a-z])")  # what a trainer leaves: no weights
+_BESIDE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)(?![a-z])")  # a trainer's: no weights
 REASON = ("a pickled checkpoint is a program that runs when it is opened, with your rights; fetch the model's "
           "safetensors instead, or say --allow-pickle if you trust who made it")
 
