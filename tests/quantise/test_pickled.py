@@ -44,7 +44,8 @@ whole = (out / "plain/pytorch_model.bin").read_bytes()
 (folder("cut") / "pytorch_model.bin").write_bytes(whole[:len(whole) // 2])
 """
 REFUSED = {"hostile": "nothing of it was run", "raw": "nothing of it was run",
-           "other": "'a' is of type int, not a tensor", "cut": r"pytorch_model\.bin: torch's reader of plain tensors refuses it"}
+           "other": "'a' is of type int, not a tensor",
+           "cut": r"pytorch_model\.bin: torch's reader of plain tensors refuses it"}
 
 
 @pytest.fixture(scope="module")
