@@ -33,7 +33,7 @@ commercial: str = "yes, conditions"  # what the licence may say of commercial us
 quick: bool = False  # the same: nothing here is simulated
 
 # %%
-from workbench.chapters import app_b, app_b_bits
+from workbench.chapters import app_b, app_b_bits, app_b_speed
 from workbench.chapters.about import about
 from workbench.chapters.claimed import claim_table
 
@@ -56,14 +56,14 @@ app_b.model_table(found)
 # ## Speed on data-centre cards
 
 # %%
-speeds = app_b.profiles()
-app_b.speed_chart(speeds)
+speeds = app_b_speed.profiles()
+app_b_speed.speed_chart(speeds)
 
 # %% [markdown]
 # ## Speed on a processor
 
 # %%
-app_b.cpu_table()
+app_b_speed.cpu_table()
 
 # %% [markdown]
 # ## Quality in few bits

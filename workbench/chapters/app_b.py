@@ -1,32 +1,24 @@
 """Appendix B: which models there are: in what memory, how fast, how good in few bits, under which licence."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workbench.chapters.about import chosen, within
 from workbench.chapters.app_b_bits import Kept
-from workbench.chapters.playing import said
+from workbench.chapters.app_b_speed import speed_of
 from workbench.errors import Failure, UsageError
 from workbench.figures.chart import Chart, Origin, Panel, Series
 from workbench.figures.table import Table, number
-from workbench.flows.engine_choosing import LARGE, MOST, SMALL, curves
-from workbench.flows.sweeps.figures_row import read as read_figures
 from workbench.hardware import accelerators, licences, models
 from workbench.hardware.accelerators import GIB, Accelerator
 from workbench.hardware.architecture import Architecture
 from workbench.hardware.fit import Ask, Fit, ceiling_tok_per_s, fit
 from workbench.hardware.licences import Licence
-from workbench.paths import datasets
-from workbench.profile.batch import Batch
-from workbench.profile.locate import shipped
-from workbench.profile.profile import Profile, read
+from workbench.profile.profile import Profile
 from workbench.report.prose import Prose
 from workbench.report.results import Result, Results
 
 ALLOWED = {"yes": "yes", "conditions": "with conditions", "no": "no"}
-CARDS = {"l40s": "L40S", "h100_sxm": "H100", "h200_sxm": "H200", "b200_sxm": "B200"}  # of the shipped profiles
-SPEED_QUANT, CONTEXT_TOK, TOGETHER = "fp8", 1024, 64
 
 
 @dataclass(frozen=True)
@@ -52,10 +44,12 @@ class Shelf:
     ask: Ask
     words: Sequence[str]  # what commercial use may be
     models: tuple[Candidate, ...]
+    left_out: tuple[str, ...]  # do not come in this format
 
     @property
     def fitting(self) -> list[Candidate]:
-        return [one for one in self.models if one.fit.fits]
+        """In memory, and with a context that is long enough."""
+        return [one for one in self.models if one.fit.fits and one.model.context_tok >= self.ask.context_tok]
 
     @property
     def usable(self) -> list[Candidate]:
@@ -69,14 +63,20 @@ def shelf(gpu: str, quant: str, context_tok: int, requests: int, commercial: str
     within("requests", requests, 1, 1000)
     words = chosen("commercial", commercial, tuple(ALLOWED))
     card, ask = accelerators.find(gpu), Ask(quant, context_tok, requests)
-    found = []
+    found, left_out = list[Candidate](), list[str]()
     for name in models.names():
         model, licence = models.find(name), licences.find(name)
         if licence is None:
             raise Failure(f"licences.csv: no row for {name}; every model of datasets/models has one")
         need = model.weight_bytes(quant) + requests * model.kv_bytes(context_tok)
-        found.append(Candidate(model, licence, fit(card, model, ask), need, ceiling_tok_per_s(card, model, ask)))
-    return Shelf(card, ask, words, tuple(sorted(found, key=lambda one: (one.model.params, one.name))))
+        try:
+            fits = fit(card, model, ask)
+        except UsageError:  # its layers do not cut into whole groups of this format
+            left_out.append(name.rpartition("/")[2])
+            continue
+        found.append(Candidate(model, licence, fits, need, ceiling_tok_per_s(card, model, ask)))
+    found.sort(key=lambda one: (one.model.params, one.name))
+    return Shelf(card, ask, words, tuple(found), tuple(left_out))
 
 
 def memory_chart(found: Shelf) -> Chart:
@@ -138,76 +138,19 @@ def _attention(one: Candidate) -> str:
 
 def model_table(found: Shelf) -> Table:
     rows = []
+    missing = f" Not in this format: {', '.join(found.left_out)}." if found.left_out else ""
     for one in found.models:
         fits = f"{one.fit.kv_tok:,}" if one.fit.fits else f"-{one.fit.short_bytes / GIB:.0f} GiB"
+        if one.model.context_tok < found.ask.context_tok:
+            fits = f"ends at {one.model.context_tok:,}"
         rows.append((one.name, number(one.model.params / 1e9), number(one.model.active_params / 1e9),
                      number(one.bytes / GIB), fits, number(one.bound_tok_per_s) if one.fit.fits else "n/a",
                      one.licence.spdx, ALLOWED[one.licence.commercial]))
     return Table(("model", "billion", "active", "GiB", f"KV on {found.card.name}", "at most tok/s", "licence",
                   "commercial use"), tuple(rows),
                  f"Derived: parameters, memory of {found.ask.quant} weights and {found.ask.requests} requests, tokens "
-                 f"of cache that {found.card.name} has room for or what is missing there, and the bound of bandwidth "
-                 f"(roofline). Licences: imported, see below. n = {len(rows)} models.")
-
-
-def profiles() -> dict[str, dict[str, Profile]]:
-    """Model -> card -> the shipped profile on the fewest GPUs, in one format."""
-    found: dict[str, dict[str, Profile]] = {}
-    for name, path in shipped().items():
-        if f"-{SPEED_QUANT}" in name and path.parent.name == "silicon":
-            one = read(path)
-            mine = found.setdefault(one.subject.model.rpartition("/")[2].removeprefix("Meta-"), {})
-            before = mine.get(one.subject.gpu)
-            if one.subject.gpu in CARDS and (before is None or one.subject.gpus < before.subject.gpus):
-                mine[one.subject.gpu] = one
-    return dict(sorted(found.items(), key=lambda item: models.find(item[0]).params))
-
-
-def speed_of(profile: Profile, decodes: int) -> float:
-    """Tokens per second of all decodes together."""
-    batch = Batch((), decodes, decodes * CONTEXT_TOK, CONTEXT_TOK, CONTEXT_TOK)
-    return decodes * 1e9 / profile.iteration_ns(batch)
-
-
-def speed_chart(found: dict[str, dict[str, Profile]]) -> Chart:
-    names = tuple(_size(name) for name in found)  # whole names would be turned
-    alone, each = [], []
-    for i, (gpu, label) in enumerate(CARDS.items()):
-        mine = [cards.get(gpu) for cards in found.values()]
-        alone.append(Series(label, names, tuple(speed_of(one, 1) if one else None for one in mine), "imported", "bars",
-                            i))
-        each.append(Series(label, names, tuple(speed_of(one, TOGETHER) / one.subject.gpus if one else None
-                                               for one in mine), "imported", "bars", i))
-    return Chart(
-        "speed", "parameters", (Panel("tokens per second of one request", tuple(alone), log_y=True),
-                           Panel(f"tokens per second and GPU, {TOGETHER} requests", tuple(each), log_y=True)),
-        f"{', '.join(found)}: shipped profiles in {SPEED_QUANT} on the fewest GPUs that hold the model; kernels added "
-        "up, without the engine's own time.",
-        f"n = {sum(map(len, found.values()))} profiles at {CONTEXT_TOK:,} tokens of context; source: NVIDIA's kernel "
-        "database", "Two panels of bars for each model and card: tokens per second of one request, and for each GPU "
-        "with many requests; large mixtures are nearer to small models than their size says.", names)
-
-
-def _size(name: str) -> str:
-    """What a name says of it: `480B-A35B`."""
-    found = re.search(r"\d+B(-A\d+B)?", name)
-    return found[0] if found else name
-
-
-def cpu_table() -> Table:
-    """The models that were really run here. Raises Failure where the figures are not installed."""
-    path = datasets() / "measured" / "engines_cpu.csv"
-    if not path.is_file():
-        raise Failure(f"{path.name}: measured figures are missing from this installation")
-    every, rows = read_figures(path), []
-    for model in (SMALL, LARGE):
-        for curve in curves(every, model).values():
-            loads = [curve.by[load] for load in (1, MOST)]
-            rows.append((model, curve.name, *(said(row.output_tok_per_s or 0.0, row.output_tok_per_s_low,
-                                                   row.output_tok_per_s_high) for row in loads)))
-    return Table(("model", "engine and weights", "tok/s, alone", f"tok/s, {MOST} at once"), tuple(rows),
-                 f"Measured: datasets/measured, one compute thread of {every[0].machine}, {every[0].date}; in brackets "
-                 f"the worst and the best of n = {min(row.repeats for row in every)} or more repeats.")
+                 f"of cache that {found.card.name} has room for, what is missing there, or where the context ends; "
+                 f"the bound of bandwidth (roofline). Licences: imported, see below. n = {len(rows)} models.{missing}")
 
 
 def licence_table() -> Table:
@@ -234,9 +177,11 @@ def numbers(found: Shelf, speeds: dict[str, dict[str, Profile]], bits: Kept) -> 
 def answer(found: Shelf, bits: Kept) -> Prose:
     card, ask = found.card, found.ask
     if not found.usable:
-        raise UsageError(f"gpu: {card.name}: holds none of {len(found.models)} models in {ask.quant} with this context "
-                         f"and a licence of {', '.join(found.words)}; the smallest is short of "
-                         f"{min(one.fit.short_bytes for one in found.models) / GIB:.1f} GiB")
+        least = min(one.fit.short_bytes for one in found.models) / GIB
+        some = "memory holds some, of too short a context or another licence"
+        raise UsageError(f"gpu: {card.name}: none of {len(found.models)} models in {ask.quant} with {ask.requests} x "
+                         f"{ask.context_tok:,} tokens and commercial use {', '.join(found.words)}; "
+                         f"{f'the smallest is short of {least:.1f} GiB' if least else some}")
     best = found.usable[-1]
     return Prose(
         f"{len(found.fitting)} of {len(found.models)} models fit on {card.name} in {ask.quant} with {ask.requests} x "
