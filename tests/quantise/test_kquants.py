@@ -1,5 +1,7 @@
 """K-quants by llama.cpp's own quantiser, where one is here: bounds, ids, importance."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from workbench.errors import Failure
 from workbench.models import find, formats
 from workbench.models.folder import ModelFolder
 from workbench.models.gguf_tensors import GgufTensors
-from workbench.models.quantise import gguf_file, kquants, llama_tool
+from workbench.models.quantise import gguf_file, kquants, llama_library, llama_tool
 from workbench.models.quantise.importance import importance
 from workbench.models.quantise.llama_tool import Tool
 from workbench.models.shipped import resolve
@@ -82,6 +84,51 @@ def _weighted(folder: ModelFolder, tensors: GgufTensors, matrix: dict[str, Float
 
     off = tensors.array(name) - folder.tensors.array(name)
     return float((off**2 * matrix[layout.gguf_name(name)]).sum())
+
+
+PROGRAM = """#!{python}
+# llama-quantize's command line in front of the library: [--imatrix FILE] SOURCE OUT TYPE [THREADS]
+import json, runpy, sys, tempfile
+from pathlib import Path
+words = sys.argv[1:]
+matrix = words[1] if words[0] == "--imatrix" else None
+source, out, kind, threads = words[2:] if matrix else words
+assert threads == "1"
+order = {{"library": {library!r}, "source": source, "out": out, "file_type": {kinds!r}[kind], "imatrix": matrix}}
+with tempfile.TemporaryDirectory() as folder:
+    sys.argv = ["", folder + "/order.json"]
+    Path(sys.argv[1]).write_text(json.dumps(order))
+    runpy.run_path({script!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_program_on_the_path_goes_first_and_makes_the_same_file(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A real process with llama-quantize's arguments around llama.cpp's own quantiser; with a matrix and without."""
+    if tool.kind != "library":
+        pytest.skip("no library of llama.cpp's quantiser here: `workbench quantise tiny --to Q4_K_M --fetch` gets one")
+    program = tmp_path / "llama-quantize"
+    program.write_text(PROGRAM.format(
+        python=sys.executable, library=str(tool.path), script=llama_library.__file__,
+        kinds={name: int(kind) for name, kind in formats.K_QUANTS.items()}))
+    program.chmod(0o700)
+    monkeypatch.delenv("WORKBENCH_LLAMA_QUANTIZE", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = llama_tool.find()
+    assert (found.kind, found.path, found.label) == ("program", program, "llama-quantize")
+    folder = resolve("tiny")
+    matrix = importance(folder.arch, folder.tensors, [tuple(range(1, 65))])
+    for number, given in enumerate((None, matrix)):
+        made = [kquants.make(folder, "Q4_K_M", tmp_path / f"{number}-{one.kind}.gguf", one, given)
+                for one in (found, tool)]
+        assert made[0].path.read_bytes() == made[1].path.read_bytes()
+        assert made[0].weights_id == made[1].weights_id
+    named = tmp_path / "elsewhere"
+    program.rename(named)
+    monkeypatch.setenv("WORKBENCH_LLAMA_QUANTIZE", str(named))
+    assert llama_tool.find().path == named
 
 
 def test_a_tool_that_fails_is_one_line(tool: Tool, tmp_path: Path) -> None:
