@@ -8,7 +8,7 @@
 #     chapter: "7"
 #     modes: [concept, technique, practice]
 #     readers: whoever sets limits for users of one endpoint
-#     run_s: 10
+#     run_s: 4
 #     quick_s: 1
 #     basis:
 #       simulated: the limiters that a gateway would run, before drawn arrivals
@@ -25,8 +25,9 @@ amount: int = 200  # requests
 per_s: float = 60.0  # seconds of the window
 pressure: float = 0.6  # what arrives all the time, as a share of the limit
 limit_tok: int = 1000  # tokens a minute, in the second experiment
-seed: int = 7
-quick: bool = False  # a smaller burst
+seed: int = 7  # of the first burst
+bursts: int = 20
+quick: bool = False  # smaller bursts, two of them
 
 # %%
 from workbench.chapters import ch07
@@ -35,7 +36,7 @@ from workbench.chapters.about import about
 about("ch07")
 
 # %%
-found = ch07.experiment(amount, per_s, pressure, seed, quick)
+found = ch07.experiment(amount, per_s, pressure, seed, bursts, quick)
 ch07.burst_chart(found)
 
 # %%

@@ -186,15 +186,15 @@ def answer(found: Mapping[str, Played], burned: Burns, world: World, priced: Pri
         return Prose("None of these incidents did harm under these seeds; take more of them.")
     name = max(known, key=known.__getitem__)
     alone, rented = (burst.over_seeds(ch18_burst.refused)[kind] for kind in burst.names[:2])
-    ways = world.ways
+    each, whole = world.ways["each for itself"], world.ways["one place"]
+    saved = ch18_burst.saved_frac(priced)
     return Prose(
         f"The remedy helps least against **{INCIDENTS[name].title}** ({_shown(name, found[name])}; the page for its "
         f"errors comes {_pages(burned[name]['without'])}); replicas rented for a burst bring refusals from "
         f"{playing.said(*alone)} to {playing.said(*rented)} when they start in {burst.names[1]}, and owning the base "
-        f"alone costs {ch18_burst.saved_frac(priced):.0%} less than owning the peak; {len(world.names)} regions that each carry "
-        f"their own peak take {sum(ways['each for itself'].replicas)} replicas where one place takes "
-        f"{sum(ways['one place'].replicas)}, and inside the promise when one is lost are "
-        f"{ch18_regions.held(ways['each for itself'])}; n = {len(burst.seeds)} seeds, in brackets 95 % intervals."
+        f"alone costs {saved:.0%} less than owning the peak; {len(world.names)} regions that each carry their own peak "
+        f"take {sum(each.replicas)} replicas where one place takes {sum(whole.replicas)}, and inside the promise when "
+        f"one is lost are {ch18_regions.held(each)}; n = {len(burst.seeds)} seeds, in brackets 95 % intervals."
     )
 
 
