@@ -9,7 +9,7 @@
 #     modes: [concept, practice]
 #     readers: whoever thinks of letting users' own devices compute
 #     run_s: 40
-#     quick_s: 4
+#     quick_s: 3
 #     basis:
 #       simulated: the shipped hybrid scenario, and fleets on a shipped profile of an H100
 #       roofline: speeds of devices

@@ -9,7 +9,7 @@
 #     modes: [concept, technique, practice]
 #     readers: whoever puts a queue and several replicas behind one address
 #     run_s: 90
-#     quick_s: 5
+#     quick_s: 4
 #     basis:
 #       derived: Erlang's formulas
 #       simulated: replicas on a shipped profile of an H100; for the formulas, replicas of one seat

@@ -102,7 +102,7 @@ def storm(seeds: int, quick: bool) -> Played:
     """Impatient clients after a crowd, before different front doors."""
     text = playing.shipped("retry_storm")
     if quick:
-        text, seeds = text.replace("horizon_s = 60", "horizon_s = 40").replace("duration_s = 50", "duration_s = 35"), 1
+        text, seeds = text.replace("horizon_s = 60", "horizon_s = 34").replace("duration_s = 50", "duration_s = 30"), 1
     polite = playing.changed(text, ("wait_s = 0.05", "wait_s = 1.0, factor = 2.0, spread_frac = 1.0"))
     endless = playing.without(text, "control.queue")
     return playing.play({"no bound": endless, "short line": text, "clients back off": polite}, range(1, seeds + 1))

@@ -64,10 +64,13 @@ function stacked(figure) {  // the panels below each other, a line for each name
   const each = 290 + turned;
   layout.height = 90 + each * many + 26 * Math.max(0, names - 3);
   axes.forEach((key, i) => {
+    const y = layout[key.replace('x', 'y')];
     layout[key].domain = [0, 1];
-    layout[key.replace('x', 'y')].domain = [1 - (i + 226 / each) / many, 1 - i / many];
+    y.domain = [1 - (i + 226 / each) / many, 1 - i / many];
+    for (const axis of [layout[key], y]) axis.title.font = {size: 12};
+    layout[key].title.text = layout[key].title.text.replace(/^(.{20,45}) (?=.{12})/, '$1<br>');
   });
-  layout.legend.y = -0.02;
+  Object.assign(layout.legend, {y: -0.02, font: {size: 11}});
 }
 function darkened(figure) {
   const layout = figure.layout;
