@@ -14,7 +14,8 @@
 #       roofline: profiles of TPUs, for nobody measured one here
 #       simulated: replicas on these profiles and on those of an H100
 #       vendor: datasheets and price lists
-#     claims: [tpu-cheaper, tpu-v4-8-seventy-b, tpu-throughput, tpu-break-even, tpu-spot, tpu-checkpointing]
+#     claims: [tpu-cheaper, tpu-v4-8-seventy-b, tpu-throughput, tpu-break-even, tpu-spot, tpu-checkpointing,
+#       tpu-pytorch]
 # ---
 
 # %% [markdown]

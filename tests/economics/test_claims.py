@@ -11,7 +11,7 @@ from workbench.economics.claims.found import VERDICTS, room_tok
 from workbench.economics.claims.register import Claim, Register, check_of, disagreement, register
 from workbench.economics.claims.serving import kept_hit_frac
 from workbench.errors import ConfigError, UsageError
-from workbench.flows.claims import SIMULATED, claims, page, said
+from workbench.flows.claims import JOINED, SIMULATED, claims, page, said
 from workbench.hardware import models
 from workbench.paths import datasets, root
 
@@ -20,7 +20,7 @@ ROWS = register()
 
 @pytest.mark.parametrize("claim", [one for one in ROWS if not one.simulated], ids=lambda one: one.id)
 def test_a_row_is_what_its_check_finds(claim: Claim) -> None:
-    found = check_of(claim, SIMULATED)()
+    found = check_of(claim, JOINED)()
     assert disagreement(claim, found) is None
     assert found.numbers
     assert "{" not in said(claim, found)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engines.lookup import find
 from workbench.config import parse, read_text
 from workbench.economics.capacity_spec import CapacitySpec
-from workbench.economics.claims.found import Found
+from workbench.economics.claims.found import Found, judged
 from workbench.economics.claims.register import Check, Claim, check_of, disagreement, register
 from workbench.economics.cost_spec import CostSpec
 from workbench.errors import UsageError
@@ -38,9 +39,17 @@ def cost_per_request() -> Found:
                              / row["usd_per_million_output_tok_whole"]})
 
 
+def pytorch_on_tpu() -> Found:
+    """Whether a checkpoint that vLLM serves on a GPU must be converted for vLLM on a TPU: the records of both say which
+    formats they read."""
+    gpu, tpu = (set(find(name).formats) for name in ("vllm", "tpu"))
+    return judged({"formats_on_tpu": float(len(tpu)), "read_on_a_gpu_too": float(len(tpu & gpu))}, holds=not tpu & gpu)
+
+
 SIMULATED: Mapping[str, Check] = {
     "simulated.users_per_gpu": users_per_gpu, "simulated.cost_per_request": cost_per_request,
 }
+JOINED: Mapping[str, Check] = {**SIMULATED, "engines.pytorch_on_tpu": pytorch_on_tpu}
 
 
 def claims(chapter: str | None = None, *, simulate: bool = False, path: Path | None = None) -> dict[str, Any]:
@@ -54,7 +63,7 @@ def claims(chapter: str | None = None, *, simulate: bool = False, path: Path | N
 
 def _row(claim: Claim, simulate: bool) -> dict[str, Any]:
     recomputed = simulate or not claim.simulated
-    found = check_of(claim, SIMULATED)() if recomputed else Found(claim.verdict, claim.numbers)
+    found = check_of(claim, JOINED)() if recomputed else Found(claim.verdict, claim.numbers)
     return {
         "id": claim.id, "chapter": claim.chapter, "claim": claim.claim, "verdict": found.verdict,
         "numbers": dict(found.numbers), "say": said(claim, found), "check": claim.check, "recomputed": recomputed,
