@@ -14,7 +14,8 @@ from workbench.flows.quality_plan import asked_for
 from workbench.flows.quality_report import report
 from workbench.flows.quality_report_charts import AXES
 from workbench.flows.quality_show import cells, one_of
-from workbench.flows.quality_speed import Speed
+from workbench.flows.quality_speed import Speed, speeds
+from workbench.flows.sweeps.store import Store
 from workbench.quality.distance.measure import Distance
 from workbench.quality.rows import Row
 from workbench.quality.store import QualityLog
@@ -147,6 +148,27 @@ def test_charts_show_intervals_and_the_page_is_made(answers: Path, tmp_path: Pat
     write_table(rows, tmp_path / "t.csv")
     least, quality = asked_for("task=0.95", tmp_path / "t.csv")
     assert (least, quality is not None) == (0.95, True)
+
+
+def test_what_ran_beside_timed_runs_is_said(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sweep")
+
+    def point(number: int, others_frac: float | None) -> None:
+        mark = {"engine": "llama.cpp", "engine_version": "1.0", "model": "tiny-27m", "quant": "F16", "gpus": 0,
+                "weights_id": "id of F16"}
+        row = {"status": "ok", "fingerprint": mark, "kv_type": "f16",
+               "metrics": {"output_tok_per_s": 100.0 + number}, "guards": {"others_frac": others_frac},
+               "asked": {"rate_per_s": None, "concurrency": 1}}
+        store.begin(f"p{number}")
+        store.commit(f"p{number}", row)
+
+    cell(tmp_path / "answers", "F16", np.ones(20))
+    for number, others in enumerate((0.5, 0.1, None, 0.75)):
+        point(number, others)
+    (one,) = speeds([tmp_path / "sweep"])
+    assert (len(one.runs), one.beside_frac) == (4, (0.5, 0.75))
+    page, _ = report([tmp_path / "answers"], [], [tmp_path / "sweep"])
+    assert any(line.startswith("Beside 2 of 4 timed runs other programs kept 50% to 75% ") for line in page.lines)
 
 
 def test_bad_questions(answers: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def report(
     rows = tuple(one.row for one in compared)
     sentences = [sentence(one, compared[0]) for one in compared[1:]]
     shown: list[Chart | Table] = [decision(compared), *paretos(rows), distances_of(rows)]
-    lines = [_measured(first, rows), *sentences, *_beware(compared), *_missing(rows, known)]
+    lines = [_measured(first, rows), *sentences, *_beware(compared), *_beside(compared), *_missing(rows, known)]
     data = {"kind": KIND, "schema": SCHEMA, "base": first.label, "sentences": sentences,
             "rows": [{"label": row.label, **row.words, **row.values} for row in rows]}
     about = _about(first, [one.cell for one in compared], load or (loads[0] if loads else ""))
@@ -115,6 +115,17 @@ def _measured(base: Cell, rows: Sequence[QualityRow]) -> str:
 
 def _beware(compared: Sequence[Compared]) -> list[str]:
     return [f"{one.row.label}: {text}." for one in compared for text in one.cell.beware]
+
+
+def _beside(compared: Sequence[Compared]) -> list[str]:
+    """What else ran while speeds were taken."""
+    timed = [one.cell.speed for one in compared if one.cell.speed is not None]
+    fracs = [frac for speed in timed for frac in speed.beside_frac]
+    if not fracs:
+        return []
+    runs = sum(len(speed.runs) for speed in timed)
+    return [f"Beside {len(fracs)} of {runs} timed runs other programs kept {min(fracs):.0%} to {max(fracs):.0%} of the "
+            "machine's cores busy: on an idle machine speeds are higher, and their intervals narrower."]
 
 
 def _missing(rows: Sequence[QualityRow], known: Sequence[Speed]) -> list[str]:

@@ -106,10 +106,10 @@ def _tasks(found: Sequence[Placed]) -> tuple[Series, ...]:
         known = [(x.mean + hair * (i - (len(names) - 1) / 2), row, lost) for x, row in found
                  if (lost := _lost(row.tasks.get(name))) is not None]
         if known:
-            lost = tuple(item[2] for item in known)
+            lost_by = tuple(item[2] for item in known)
             series.append(Series(
-                name, tuple(item[0] for item in known), tuple(one.mean for one in lost), "measured", "points", i,
-                tuple(one.low for one in lost), tuple(one.high for one in lost),
+                name, tuple(item[0] for item in known), tuple(one.mean for one in lost_by), "measured", "points", i,
+                tuple(one.low for one in lost_by), tuple(one.high for one in lost_by),
                 labels=tuple(row.label if name == _hardest(row) else "" for _, row, _ in known)))
     return tuple(series)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.errors import UsageError
 from workbench.flows.quality_summary import gpus_of
+from workbench.flows.sweeps.guards import disturbed
 from workbench.flows.sweeps.store import read_rows
 from workbench.metrics import summarise
 from workbench.runlog.table import read as read_log
@@ -17,6 +18,15 @@ from workbench.stats.estimate import independent
 from workbench.stats.intervals import Interval, t_interval
 
 METRIC = "output_tok_per_s"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One repeat. `beside_frac`: of all cores, what other programs kept busy meanwhile, where that was much."""
+
+    tok_per_s: float
+    memory_bytes: float | None = None
+    beside_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class Speed:
     runs: tuple[float, ...]
     gpus: str = ""  # tensor parallel; empty is one
     memory_bytes: float | None = None  # the engine's resident memory, where it was watched
+    beside_frac: tuple[float, ...] = ()  # of the runs beside which other programs ran, what those kept busy
 
     @property
     def tok_per_s(self) -> Interval:
@@ -55,20 +66,21 @@ class Speed:
 
 def speeds(paths: Sequence[Path]) -> list[Speed]:
     """Of sweep folders and run logs (.parquet), repeats together, in order of load."""
-    found: dict[tuple[str, ...], list[tuple[float, float | None]]] = {}
+    found: dict[tuple[str, ...], list[Run]] = {}
     for path in paths:
-        for key, value, memory in _of_sweep(path) if path.is_dir() else _of_log(path):
-            found.setdefault(key, []).append((value, memory))
+        for key, run in _of_sweep(path) if path.is_dir() else _of_log(path):
+            found.setdefault(key, []).append(run)
     rows = []
-    for key, values in found.items():
+    for key, runs in found.items():
         engine, version, model, quant, kv_type, weights_id, load, gpus = key
-        sizes = [size for _, size in values if size is not None]
-        rows.append(Speed(engine, version, model, quant, kv_type, weights_id, load, tuple(v for v, _ in values),
-                          gpus, max(sizes, default=None)))
+        sizes = [run.memory_bytes for run in runs if run.memory_bytes is not None]
+        beside = tuple(run.beside_frac for run in runs if run.beside_frac is not None)
+        rows.append(Speed(engine, version, model, quant, kv_type, weights_id, load,
+                          tuple(run.tok_per_s for run in runs), gpus, max(sizes, default=None), beside))
     return sorted(rows, key=lambda row: (float(row.load.split()[0].rstrip("/s")), row.quant, row.engine))
 
 
-Measured = tuple[tuple[str, ...], float, float | None]
+Measured = tuple[tuple[str, ...], Run]
 
 
 def _of_sweep(folder: Path) -> Iterable[Measured]:
@@ -82,7 +94,8 @@ def _of_sweep(folder: Path) -> Iterable[Measured]:
         load = f"{rate:g}/s" if rate is not None else f"{asked['concurrency']:g} in flight"
         key = (mark["engine"], mark["engine_version"] or "", mark["model"], mark["quant"], _kv(row.get("kv_type")),
                mark["weights_id"] or "", load, parallel(mark["gpus"]))
-        yield key, float(value), (row.get("telemetry") or {}).get("engine_rss_max_bytes")
+        beside = row["guards"]["others_frac"] if disturbed(row) else None
+        yield key, Run(float(value), (row.get("telemetry") or {}).get("engine_rss_max_bytes"), beside)
 
 
 def _of_log(path: Path) -> Iterable[Measured]:
@@ -97,7 +110,7 @@ def _of_log(path: Path) -> Iterable[Measured]:
     concurrency: Any = about.workload.get("concurrency")
     load = f"{concurrency:g} in flight" if concurrency else "0/s"
     yield (about.engine, str(version.get("seen") or ""), about.model, about.quant, _kv(about.kv_type),
-           about.weights_id, load, parallel(gpus_of(about))), float(value), None
+           about.weights_id, load, parallel(gpus_of(about))), Run(float(value))
 
 
 def parallel(gpus: int | None) -> str:
