@@ -28,6 +28,9 @@ class TransformersOptions(Settings):
     max_batch_tok: int | None = Field(None, ge=1, description="most tokens of one iteration")
     block_tok: int | None = Field(None, ge=1, description="tokens of one KV block")
     kv_blocks: int | None = Field(None, ge=1, description="blocks of the KV cache")
+    beside: str | None = Field(
+        None, pattern=r"^\w[\w.-]*$", description="environment whose libraries are added after its own, for quantised "
+        "checkpoints: gptqmodel, llmcompressor, bitsandbytes, torchao")
     threads: int = Field(1, ge=1, le=512, description="compute threads")
     port: int = Field(0, ge=0, le=65535, description="0: any free one")
 

@@ -23,6 +23,10 @@ def main(config: Path) -> int:
     options = asked["options"]
     if options["device"] == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if options["beside"] and not _add(options["beside"]):
+        print(f"environment {options['beside']!r} is not here: workbench quantise MODEL --to METHOD --install makes it",  # noqa: T201
+              file=sys.stderr)
+        return 1
     import torch
     from transformers.cli import serve
     from transformers.cli.serving import server
@@ -57,6 +61,13 @@ def main(config: Path) -> int:
     announce(url)
     threading.Event().wait()
     return 0
+
+
+def _add(environment: str) -> bool:
+    """Its libraries after ours, which stay as they are; both are of one Python and one torch. False: it is not here."""
+    found = sorted((Path(sys.prefix).parent / environment).glob("lib/python3.*/site-packages"))
+    sys.path.extend(map(str, found))
+    return bool(found)
 
 
 def _scored(served: Any, name: str, ids: list[int]) -> Scored:
@@ -121,5 +132,6 @@ def _tell(served: Any, torch: Any, options: dict[str, Any]) -> None:
         "version": transformers.__version__, "threads": torch.get_num_threads(),
         "continuous_batching": bool(served._generation_state._continuous_batching),
         "device": str(getattr(manager, "device", options["device"])), "torch": torch.__version__,
+        "beside": options["beside"],
     }
     print("workbench facts: " + json.dumps(facts), file=sys.stderr, flush=True)  # noqa: T201

@@ -9,6 +9,9 @@ from workbench.config import parse
 from workbench.flows import quality_show
 from workbench.flows.quality import Suite
 from workbench.flows.quality_spec import SuiteSpec
+from workbench.flows.quantise import quantise_model
+from workbench.flows.quantise_order import Order
+from workbench.models import quantise
 
 pytestmark = pytest.mark.slow
 LLAMA = '[[engine]]\nname = "llama.cpp"\nmodel = ["tiny"]\nquant = ["F16"]\n'
@@ -51,3 +54,27 @@ def test_onnxruntime_draws_by_the_seed_of_each_repeat(tmp_path: Path) -> None:
         texts.append([row.output for row in sorted(log.rows, key=lambda row: row.repeat)])
     assert texts[0] == texts[1]
     assert len(set(texts[0])) == 3
+
+
+def test_transformers_serves_a_quantised_checkpoint_with_its_library_beside_it(tmp_path: Path) -> None:
+    for name in ("transformers", "bitsandbytes"):
+        if own.installed(name) is None:
+            pytest.skip(f"the environment {name} is not here: workbench quantise tiny --to bnb-nf4 --install")
+    quantise_model(Order("tiny", quantise.find("bnb-nf4"), tmp_path / "nf4"))
+    text = f'''
+name = "t"
+limit = 10
+tasks = ["tiny_cloze", "tiny_question"]
+[[engine]]
+name = "transformers"
+model = ["{tmp_path / "nf4"}"]
+options = [{{ beside = "bitsandbytes" }}, {{ beside = "nothing" }}, {{}}]
+'''
+    found = suite(text, tmp_path / "out").run()
+    (cell,) = found["cells"]
+    assert cell["quant"] == "bnb-nf4"
+    assert [cell["tasks"][name]["score"]["n"] for name in ("tiny_cloze", "tiny_question")] == [10, 10]
+    assert cell["tasks"]["tiny_question"]["score"]["mean"] >= 0.9
+    missing, without = (item["why"] for item in found["failed"])
+    assert "environment 'nothing' is not here: workbench quantise MODEL --to METHOD --install makes it" in missing
+    assert "bitsandbytes" in without
