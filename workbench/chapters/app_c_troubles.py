@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sims.plane.run import PlaneResult
 from workbench.chapters import engine_runs, playing
+from workbench.chapters.ch09 import answered_of_meant
 from workbench.chapters.engine_runs import Figure, Variant, of
 
 Floats = NDArray[np.float64]
@@ -54,8 +55,9 @@ def _plane(figure: playing.Figure, name: str, ill: Callable[[str], str], well: C
     return pair
 
 
-def attempts(run: PlaneResult) -> float:
-    return float(run.log.ints("attempts", 1).mean())
+def unanswered(run: PlaneResult) -> float:
+    """Of what people wanted, however often they asked."""
+    return 1.0 - answered_of_meant(run)
 
 
 TROUBLES: Mapping[str, Trouble] = {
@@ -103,8 +105,8 @@ TROUBLES: Mapping[str, Trouble] = {
     "storm": Trouble(
         "overloaded long after the crowd has gone", "attempts is many, outcome timeout; replicas are busy and nothing "
         "is answered", "impatient clients ask again, and what is computed is for nobody", "a short line, and clients "
-        "that wait longer each time", "retry_storm.toml without [control.queue]", "share not answered", _plane(
-            playing.share(("timeout", "cancelled", "shed", "error")), "retry_storm",
+        "that wait longer each time", "retry_storm.toml without [control.queue]", "share never answered", _plane(
+            unanswered, "retry_storm",
             lambda text: playing.without(text, "control.queue"),
             lambda text: playing.changed(text, ("wait_s = 0.05", "wait_s = 1.0, factor = 2.0, spread_frac = 1.0")))),
     "neighbour": Trouble(
