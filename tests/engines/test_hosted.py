@@ -78,11 +78,15 @@ def test_what_vllm_writes_when_it_starts_becomes_facts() -> None:
 def test_a_hosted_server_needs_nothing_of_ours_but_the_standard_library(tmp_path: Path) -> None:
     """Under a bare interpreter it gets as far as its own engine's package, and no further."""
     config = tmp_path / "CONFIG.json"
-    config.write_text(json.dumps({"options": {"device": "cpu", "threads": 1}, "model_path": str(tmp_path)}))
+    options = {"device": "cpu", "threads": 1, "beside": None}
+    config.write_text(json.dumps({"options": options, "model_path": str(tmp_path)}))
     for name, missing in (("transformers_serve", "torch"), ("onnx_server", "httptools|onnxruntime_genai")):
         words = [sys.executable, "-I", "-S", str(MAIN), name, str(config)]
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 1
         last = done.stderr.strip().splitlines()[-1]
         assert any(f"No module named '{package}'" in last for package in missing.split("|")), done.stderr
-        config.write_text(json.dumps({"options": {"device": "cpu", "threads": 1}, "model_path": str(tmp_path)}))
+    config.write_text(json.dumps({"options": options | {"beside": "nothing"}, "model_path": str(tmp_path)}))
+    words = [sys.executable, "-I", "-S", str(MAIN), "transformers_serve", str(config)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, "environment 'nothing' is not here" in done.stderr) == (1, True)
