@@ -120,8 +120,9 @@ claim_table("ch18")
 # %% [markdown]
 # ## Change this and see
 #
-# Name one incident in `incidents` and raise `seeds`: how sure is its entry in the runbook? Loosen `objective_frac`: which
-# incidents call nobody any more? Give only two `regions`: what does it take now to lose one? Halve `burst_start_s`.
+# Name one incident in `incidents` and raise `seeds`: how sure is its entry in the runbook? Loosen `objective_frac`:
+# which incidents call nobody any more? Give only two `regions`: what does it take now to lose one? Halve
+# `burst_start_s`.
 #
 # ## What this does not show
 #
