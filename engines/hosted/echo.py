@@ -50,7 +50,7 @@ async def _answer(asked: dict[str, Any], score: Callable[[list[int]], Scored]) -
 def asked_of(asked: dict[str, Any]) -> list[list[int]]:
     """The prompts, as token ids. Raises ValueError."""
     given = asked.get("prompt")
-    prompts = given if isinstance(given, list) and given and isinstance(given[0], list) else [given]
+    prompts: list[Any] = given if isinstance(given, list) and given and isinstance(given[0], list) else [given]
     if not all(_is_ids(ids) for ids in prompts):
         raise ValueError("echo: the prompt must be a list of two token ids or more, or a list of such lists")
     return prompts
