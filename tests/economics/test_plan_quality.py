@@ -60,6 +60,9 @@ def test_a_grown_mix_counts_as_the_mix_of_what_it_grew_from_and_says_so(table: P
         0.96, "quality is of tiny Q4_K_M, joined by name: tiny-27m grew from it, and its Q4_K_M mixes other types of "
               "tensors")
     assert known(profile(**grown, quant="Q4_0", weights_id="of Q4_0")) == Known(0.97)
+    derived = known(profile(**grown, quant="Q4_K_M"))
+    assert derived is not None
+    assert derived.beware.endswith("its Q4_K_M may mix other types of tensors")
 
 
 @given(quant=st.sampled_from(["Q8_0", "Q4_0", "Q4_K_M", "Q5_K_M"]), grown_from=st.sampled_from(["", "tiny", "other"]),

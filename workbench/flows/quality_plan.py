@@ -40,9 +40,10 @@ def of_task(task: str, table: Path | None) -> QualityOf:
         if kept is not None:
             return Known(kept)
         kept = least(rows, task, lambda row: grown_mix(row, about))
+        mix = "mixes" if about.weights_id else "may mix"  # a derived profile's weights were never made
         return None if kept is None else Known(
             kept, f"quality is of {about.grown_from} {about.quant}, joined by name: {about.model} grew from it, and "
-                  f"its {about.quant} mixes other types of tensors")
+                  f"its {about.quant} {mix} other types of tensors")
 
     return known
 
