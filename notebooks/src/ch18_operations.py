@@ -24,7 +24,7 @@
 # second region help, and what is a machine worth that is rented for the moment?
 
 # %% tags=["parameters"]
-incidents: str = "spike,gpu,partition,spot,onboarding,overrun"
+incidents: str = "spike,overrun,gpu,partition,spot,onboarding"
 objective_frac: float = 0.999  # of the requests should be good, over a month
 regions: str = "virginia,frankfurt,tokyo"
 region_peak_rps: float = 150.0  # requests per second of each region, in its busiest hour

@@ -111,7 +111,9 @@ def world(regions: str, region_peak_rps: float, path_times: float, seeds: int, q
         "shared": tuple(len(range(i, alone.replicas, n)) for i in range(n)), "shared, one may be lost": (safe,) * n,
     }
     holds_rps = together / alone.replicas
-    return World(names, rates, trips, path_times, {name: _way(fleet, rates, trips, holds_rps, asked)
+    # whoever is served elsewhere has waited for the longest way: the promise is that much shorter for all
+    farther = replace(asked, slo=replace(asked.slo, ttft_s=(asked.slo.ttft_s or 0.0) - float(trips.max())))
+    return World(names, rates, trips, path_times, {name: _way(fleet, rates, trips, holds_rps, farther)
                                        for name, fleet in fleets.items()}, alone, len(asked.schedules),
                  len(asked.schedules[0]))
 
@@ -124,15 +126,13 @@ def fewest(asked: Bench, rate_rps: float) -> Trial:
     return trial
 
 
-def _way(replicas: tuple[int, ...], rates: Floats, trips: Floats, holds_rps: float, asked: Bench) -> Way:
+def _way(replicas: tuple[int, ...], rates: Floats, trips: Floats, holds_rps: float, farther: Bench) -> Way:
     served = np.sum([moved(np.array(replicas) * holds_rps, hour, trips) for hour in rates.T], axis=0)
     away = 1 - float(np.trace(served)) / float(served.sum())
     added_s = float((served * trips).sum() / served.sum())
     left = sum(replicas) - max(replicas)
     if not left:
         return Way(replicas, away, added_s, None)
-    # whoever is served elsewhere has waited for the longest way: the promise is that much shorter for all
-    farther = replace(asked, slo=replace(asked.slo, ttft_s=(asked.slo.ttft_s or 0.0) - float(trips.max())))
     return Way(replicas, away, added_s, farther.trial(left, float(rates.sum(axis=0).max())))
 
 
