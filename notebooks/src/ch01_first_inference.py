@@ -9,7 +9,7 @@
 #     modes: [concept, technique, practice]
 #     readers: whoever has never run a model on a machine of their own
 #     run_s: 18
-#     quick_s: 5
+#     quick_s: 4
 #     basis:
 #       measured: the shipped model behind llama.cpp on this machine, one thread
 #       simulated: what a rented machine completes, on shipped profiles

@@ -9,7 +9,7 @@
 #     modes: [technique, practice]
 #     readers: whoever must say what each customer costs
 #     run_s: 30
-#     quick_s: 3
+#     quick_s: 2
 #     claims: [cost-per-request]
 #     basis:
 #       simulated: usage of the whole control plane on a shipped profile of an H100; drawn days for the forecast

@@ -124,7 +124,7 @@ def foresee(mean_per_h: float, growth_per_week: float, seeds: int, quick: bool) 
     errors: dict[str, list[float]] = {}
     floors = []
     for seed in range(1, (2 if quick else seeds) + 1):
-        hours = np.arange((6 if quick else DAYS) * SEASON)
+        hours = np.arange((5 if quick else DAYS) * SEASON)
         shape = 1 + 0.6 * np.sin(2 * np.pi * (hours - 9) / SEASON)
         means = mean_per_h * shape * (1 + growth_per_week) ** (hours / (7 * SEASON))
         series = np.random.default_rng(seed).poisson(means).astype(float)
