@@ -113,3 +113,22 @@ def test_a_failed_item_goes_through_lm_eval_unjudged() -> None:
     scored, totals = found.score(specs, items, rows)
     assert [(row.outcome, row.correct) for row in scored] == [("ok", True), ("failed", None), ("ok", True)]
     assert totals["lm_eval_tiny_cloze"]["failed"] == 1
+
+
+def test_lm_eval_judges_a_chat_without_its_reasoning() -> None:
+    from workbench.flows.quality_harness import harness
+    from workbench.models.shipped import shipped_folder
+    from workbench.quality import chat
+    from workbench.quality.asking import Generated
+    from workbench.quality.judge import row_of
+    from workbench.quality.task_spec import find_task
+
+    spec = find_task("lm_eval_tiny_code").model_copy(update={"limit": 1, "chat": True})
+    found = harness(chat.beside(shipped_folder()), hub=False)
+    (item,), _ = found.items([spec])
+    right = json.loads(Path(spec.data["test"]).read_text().partition("\n")[0])["canonical_solution"]
+    row = row_of(item, 0, None, Generated(f"<think>a plus b</think>{right}", 1, 1, False), 1)
+    (scored,), _ = found.score([spec], [item], [row])
+    assert scored.correct
+    assert scored.output is not None
+    assert scored.output.startswith("<think>"), "what was written is kept"

@@ -132,6 +132,33 @@ def test_a_server_that_fails_in_the_middle_costs_the_items_it_failed(tmp_path: P
         assert "name a tokenizer.json or the folder that holds it" in refused["failed"][0]["why"]
 
 
+def test_a_sampled_chat_is_asked_with_seeds_of_its_own_and_read_after_its_reasoning(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "Sure?", "answer": "yes"}\n')
+    asked: list[dict[str, Any]] = []
+
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if path == "/v1/models":
+            return 200, {"data": [{"id": "m"}]}
+        if path != "/v1/completions":
+            return 404, {}
+        asked.append(body)
+        said = ("yes", "no", "yes")[len(asked) % 3]
+        return 200, {"choices": [{"text": f"<think>\nno, or yes?\n</think>\n\n{said}\nSure."}]}
+
+    with answering(answer) as url:
+        text = (f'name = "t"\ntokenizer = "{data("datasets") / "models" / "tiny"}"\n[[task]]\nname = "mine"\n'
+                'file = "mine.jsonl"\nform = "generate"\nchat = true\ntemperature = 1.0\nrepeats = 3\n'
+                f'[[engine]]\nname = "openai"\noptions = [{{ url = "{url}" }}]\n')
+        task = suite(text, tmp_path / "a").run()["cells"][0]["tasks"]["mine"]
+        suite(text, tmp_path / "b").run()
+        suite(f"seed = 1\n{text}", tmp_path / "c").run()
+    assert [body["stop"] for body in asked] == [[]] * 9, "a line's end would end the reasoning"
+    seeds = [tuple(body["seed"] for body in asked[at:at + 3]) for at in (0, 3, 6)]
+    assert len(set(seeds[0])) == 3
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert (task["items"], task["score"]["n"], task["score"]["mean"]) == (1, 3, pytest.approx(2 / 3))
+
+
 @pytest.mark.parametrize(("old", "new", "said"), [
     ("tiny_question", "tiny_questoin", "no task 'tiny_questoin'; did you mean 'tiny_question'"),
     ('tasks = ["tiny_four_choice", "tiny_question"]', "", "nothing is asked"),
@@ -143,6 +170,8 @@ def test_a_server_that_fails_in_the_middle_costs_the_items_it_failed(tmp_path: P
     ("limit = 4", '[[task]]\nname = "x"\nfile = "no.jsonl"\nform = "text"', "no such file"),
     ("limit = 4", '[[task]]\nname = "x"\nfile = "x"\nform = "text"\nrepeats = 2', "greedy answers are all the same"),
     ("limit = 4", '[[task]]\nname = "x"\nfile = "x"\nform = "generate"\nanswer = "("', "not a regular expression"),
+    ("limit = 4", '[[task]]\nname = "x"\nlm_eval = "x"\nrepeats = 2\ntemperature = 1.0', "repeats: means nothing"),
+    ("limit = 4", '[[task]]\nname = "x"\nfile = "x"\nform = "text"\nshots = 2', "shots: means nothing beside file"),
     ('quant = ["Q4_0"]', 'quant = ["Q4_O"]', "Q4_O"),
 ])
 def test_what_is_wrong_with_a_suite_is_one_line(old: str, new: str, said: str, tmp_path: Path) -> None:

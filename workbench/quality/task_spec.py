@@ -21,6 +21,8 @@ MMLU_FORM = (
     "{% for choice in choices %}{{ 'ABCDEFGHIJ'[loop.index0] }}. {{ choice }}\n{% endfor %}"
     "Answer:"
 )
+OURS = ("form", "template", "delimiter", "answer", "repeats")  # lm-eval's tasks say these themselves
+LM_EVALS = ("include", "data", "shots", "metric")
 CODE_STOPS = (*STOPS, "\n@")  # and decorators
 
 
@@ -37,7 +39,7 @@ class TaskSpec(Settings):
     answer: str = Field("", description="regular expression whose first group is the answer; default: the first line")
     strip_reasoning: bool = Field(True, description="leave out <think>...</think> before an answer is judged")
     max_tok: int = Field(64, ge=1, le=32_768, description="most tokens that are generated")
-    stop: tuple[str, ...] | None = Field(None, description="texts that end an answer; default by the form")
+    stop: tuple[str, ...] | None = Field(None, description="what ends an answer; default: by the form, none in chat")
     temperature: float = Field(0.0, ge=0, le=10, description="0: greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="of sampled decoding")
     repeats: int = Field(1, ge=1, le=1000, description="answers asked of each item, each with its own seed")
@@ -61,6 +63,9 @@ class TaskSpec(Settings):
             raise ValueError("give either file with form, or lm_eval")
         if self.file and self.form is None:
             raise ValueError("file needs form: choice, generate, code or text")
+        for name in LM_EVALS if self.file else OURS:
+            if name in self.model_fields_set:
+                raise ValueError(f"{name}: means nothing beside {'file' if self.file else 'lm_eval'}; leave it out")
         if self.repeats > 1 and self.temperature == 0:
             raise ValueError("repeats: greedy answers are all the same; give a temperature above 0, or 1 repeat")
         if self.form in ("choice", "text") and (self.temperature or self.repeats > 1):
@@ -75,8 +80,10 @@ class TaskSpec(Settings):
 
     @property
     def sampling(self) -> Sampling:
-        stops = {"generate": ("\n",), "code": CODE_STOPS}.get(self.form or "", ())
-        return Sampling(self.max_tok, stops if self.stop is None else self.stop, self.temperature, self.top_p)
+        """What ends a base model's answer would cut a chat's after its first line, or before its function."""
+        stops = {} if self.chat else {"generate": ("\n",), "code": CODE_STOPS}
+        stop = stops.get(self.form or "", ()) if self.stop is None else self.stop
+        return Sampling(self.max_tok, stop, self.temperature, self.top_p)
 
 
 def _tiny(name: str, form: Form, **more: object) -> TaskSpec:

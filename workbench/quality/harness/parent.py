@@ -12,7 +12,8 @@ from typing import Any
 from workbench.errors import Failure, UsageError
 from workbench.files import write_json
 from workbench.quality.chat import ChatTemplate
-from workbench.quality.items import HarnessKey, Item, Sampling
+from workbench.quality.extract import without_reasoning
+from workbench.quality.items import HarnessKey, Item, Reading, Sampling
 from workbench.quality.rows import Row
 from workbench.quality.task_spec import TaskSpec
 from workbench.redact import redact
@@ -104,6 +105,7 @@ def _item(line: dict[str, Any], spec: TaskSpec) -> Item:
     item = Item(
         task=line["task"], item=line["item"], form=form, prompt=line.get("prompt", ""),  # type: ignore[arg-type]
         subject=line["subject"], repeats=line["repeats"],
+        reading=Reading(strip_reasoning=spec.chat and spec.strip_reasoning),
         harness=HarnessKey(line["lm_task"], line["doc_id"], line["asked"]),
     )
     if form == "choice":
@@ -128,7 +130,8 @@ def _answer(row: Row, item: Item) -> str:
     key = item.harness
     assert key is not None
     ok = row.outcome == "ok"
-    given = {"output": row.output} if row.loglik is None else {"loglik": row.loglik, "greedy": row.greedy}
+    text = without_reasoning(row.output or "") if item.reading.strip_reasoning else row.output
+    given = {"output": text} if row.loglik is None else {"loglik": row.loglik, "greedy": row.greedy}
     return json.dumps({"lm_task": key.task, "doc_id": key.doc_id, "asked": key.asked,
                        "answer": given if ok else None}) + "\n"
 
