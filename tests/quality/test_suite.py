@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from answering import answering
+from click.testing import CliRunner
 
+from workbench.cli.quality import group
 from workbench.config import parse
 from workbench.errors import Failure, UsageError
 from workbench.flows import quality_show
@@ -233,6 +235,19 @@ def test_flips_are_the_items_whose_score_changed_either_way(tmp_path: Path) -> N
     assert (found["n"], found["failed"], found["only_first"], found["only_second"]) == (3, 1, 1, 0)
     assert [(item["item"], item["first"], item["second"]) for item in found["changed"]] == [("1", "a", "b")]
     assert "not distinguishable from F16 on 3 items" in found["words"]
+
+    def said(*words: str) -> str:
+        return CliRunner().invoke(group, ["show", str(out), *words], catch_exceptions=False).stdout
+
+    line = " ".join(said("--flips", "F16", "q4_0", "--task", "t").split())
+    assert "t: 1 of 3 scored items changed; q4_0: not distinguishable" in line
+    assert "1 failed in one of the two and do not count" in line
+    assert said("--task", "t").count(" t ") == 2
+    for wrong in (["--task", "tt"], ["--flips", "F16", "q4_0", "--task", "tt"]):
+        with pytest.raises(UsageError, match="no task 'tt' there; did you mean 't'"):
+            said(*wrong)
+    with pytest.raises(UsageError, match="of which cell"):
+        said("--failed")
 
 
 @pytest.mark.parametrize(("margin_nats", "holds"), [(0.04, True), (0.06, False)])

@@ -100,16 +100,19 @@ def show(
       workbench quality show runs/quality-tiny --flips F16 Q2_K
       workbench quality show runs/quality-tiny --items Q4_0 --task tiny_cloze
     """
+    from workbench.errors import UsageError
     from workbench.flows import quality_show
 
+    if failed and cell is None:
+        raise UsageError("--failed: of which cell? give --items CELL with it")
     if flips is not None:
-        found = quality_show.flips(out, *flips)
-        emit(found, as_json, lambda: tables.flips(found, task))
+        found = quality_show.flips(out, *flips, task)
+        emit(found, as_json, lambda: tables.flips(found))
     elif cell is not None:
         rows = [row.as_dict() for row in quality_show.items(out, cell, task, failed=failed)]
         emit({"rows": rows}, as_json, lambda: tables.rows(rows))
     else:
-        told = quality_show.show(out)
+        told = quality_show.show(out, task)
         emit(told, as_json, lambda: tables.scores(told["cells"], str(out)))
 
 

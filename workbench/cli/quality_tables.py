@@ -50,16 +50,15 @@ def _score(task: dict[str, Any]) -> str:
     return f"mean {task['mean']:.4f}" if "mean" in task else "none"
 
 
-def flips(found: dict[str, Any], only: str | None) -> Any:
+def flips(found: dict[str, Any]) -> Any:
     from rich.console import Group
     from rich.table import Table
 
     table, lines = Table("item", "expected", found["first"], found["second"], "margins (nats)", box=None), []
     for name, task in found["tasks"].items():
-        if only is not None and name != only:
-            continue
-        if task["n"]:
-            lines.append(f"{name}: {len(task['changed'])} of {task['n']} items changed; {task['words']}")
+        failed = f"; {task['failed']} failed in one of the two and do not count" if task["failed"] else ""
+        words = f"; {task['words']}" if task["n"] else ""  # a text has a likelihood, and no score that could flip
+        lines.append(f"{name}: {len(task['changed'])} of {task['n']} scored items changed{words}{failed}")
         for item in task["changed"]:
             margins = [item[f"{side}_margin_nats"] for side in ("first", "second")]
             told = " / ".join(f"{margin:.2f}" for margin in margins if margin is not None)

@@ -1,6 +1,6 @@
 """Reading a suite's folder: cells by name, the items that changed between two of them, whether engines agree."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,16 +47,28 @@ def _words(log: QualityLog, also: tuple[str, ...]) -> set[str]:
     return said | {f"tp{gpus_of(log.provenance) or 1}"}
 
 
-def show(out: Path) -> dict[str, Any]:
-    return {"cells": [{"cell": name, **summary(log)} for name, log in cells(out).items()]}
+def show(out: Path, only: str | None = None) -> dict[str, Any]:
+    """Every cell's scores, of all tasks or of one."""
+    found = [{"cell": name, **summary(log)} for name, log in cells(out).items()]
+    _refuse_unknown(only, {task for cell in found for task in cell["tasks"]})
+    return {"cells": [{**cell, "tasks": {name: told for name, told in cell["tasks"].items() if only in (None, name)}}
+                      for cell in found]}
 
 
-def flips(out: Path, first: str, second: str) -> dict[str, Any]:
+def _refuse_unknown(task: str | None, known: Collection[str]) -> None:
+    if task is not None and task not in known:
+        raise UsageError(f"no task {task!r} there; {suggestion(task, sorted(known))}")
+
+
+def flips(out: Path, first: str, second: str, only: str | None = None) -> dict[str, Any]:
     """By task: how the two compare on the same items, and the items that changed, either way."""
     logs = cells(out)
     a, b = one_of(logs, first), one_of(logs, second)
-    tasks = {}
-    for task, both in _shared(a, b).items():
+    shared, tasks = _shared(a, b), {}
+    _refuse_unknown(only, shared)
+    for task, both in shared.items():
+        if only not in (None, task):
+            continue
         scored = [(x, y) for x, y in both if x.score is not None and y.score is not None]
         changed = [_change(x, y) for x, y in scored if x.score != y.score]
         found: dict[str, Any] = {"n": len(scored), "changed": changed,
@@ -146,7 +158,5 @@ def items(out: Path, cell: str, task: str | None, *, failed: bool) -> Iterable[R
     """One cell's rows, all or those of a task, all or the failed ones."""
     logs = cells(out)
     log = one_of(logs, cell) if cell else next(iter(logs.values()))
-    known = {row.task for row in log.rows}
-    if task is not None and task not in known:
-        raise UsageError(f"no task {task!r} there; {suggestion(task, known)}")
+    _refuse_unknown(task, {row.task for row in log.rows})
     return [row for row in log.rows if (task is None or row.task == task) and (not failed or row.outcome == "failed")]
