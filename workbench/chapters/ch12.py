@@ -1,8 +1,10 @@
 """Chapter 12: in which order should waiting requests be released, and who pays for it?"""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from workbench.chapters import comparing
+from workbench.chapters import comparing, playing
 from workbench.chapters.about import chosen, within
 from workbench.errors import UsageError
 from workbench.figures.chart import Chart
@@ -10,10 +12,10 @@ from workbench.figures.table import Table
 from workbench.flows.compare_plane import compare_plane
 from workbench.flows.comparison import Effort
 from workbench.flows.executor import Where
-from workbench.paths import data
 from workbench.report.prose import Prose
 from workbench.report.results import Result, Results
 
+NAME = "multi_tenant"
 ORDERS = ("fifo", "priority", "wfq", "edf", "vtc")
 QUICK = (("fifo", "priority", "vtc"), 3)
 TIERS = {"enterprise": "enterprise", "pro": "pro", "free": "free"}
@@ -21,19 +23,28 @@ TENANTS = {"acme": 8, "shop": 4, "lab": 4, "hobby": 1}  # weights, as in the sce
 Found = dict[str, Any]
 
 
-def experiment(orders: str, replications: int, window: int, quick: bool) -> Found:
+def experiment(orders: str, replications: int, window: int, replicas: int, quick: bool) -> Found:
     """Every order under the same arrivals, seed by seed; the first is the baseline. Raises UsageError."""
     names = chosen("orders", orders, ORDERS)
     within("replications", replications, 2, 100)
     within("window", window, 1, 256)
+    text = scenario(replicas)
     if quick:
         names, replications = [name for name in names if name in QUICK[0]], QUICK[1]
     if len(names) < 2:
         raise UsageError(f"orders: {orders!r}: a comparison needs two or more" + (", for quick of " +
                          ", ".join(QUICK[0]) if quick else ""))
     policies = [f"scheduling={','.join(names)}", *([f"window={window}"] if window != 32 else [])]
-    path = data("scenarios") / "plane" / "multi_tenant.toml"
-    return compare_plane([path], policies, effort=Effort(replications), where=Where(workers=1))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{NAME}.toml"
+        path.write_text(text, encoding="utf-8")
+        return compare_plane([path], policies, effort=Effort(replications), where=Where(workers=1))
+
+
+def scenario(replicas: int) -> str:
+    """The shipped one on so many replicas. Raises UsageError."""
+    within("replicas", replicas, 1, 16)
+    return playing.changed(playing.shipped(NAME), ("replicas = 2", f"replicas = {replicas}"))
 
 
 def latency_chart(found: Found) -> Chart:
