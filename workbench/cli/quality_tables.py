@@ -43,11 +43,15 @@ def scores(cells: list[dict[str, Any]], where: str) -> Any:
 
 def _score(task: dict[str, Any]) -> str:
     if "score" in task:
-        found = task["score"]
-        return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+        return "; ".join([_share(task["score"]),
+                          *(f"pass@{k} {_share(found)}" for k, found in task.get("pass_at", {}).items())])
     if "perplexity" in task:
         return f"perplexity {task['perplexity']:.4f}"
     return f"mean {task['mean']:.4f}" if "mean" in task else "none"
+
+
+def _share(found: dict[str, float]) -> str:
+    return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def flips(found: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.quality.pass_at_k import pass_at_k
 from workbench.quality.rows import Row
 from workbench.quality.store import QualityLog
 from workbench.runlog.provenance import Provenance
@@ -49,6 +50,8 @@ def of_task(rows: Sequence[Row]) -> dict[str, Any]:
             found["score"] = _interval(values, clusters)
         else:
             found["mean"] = float(values.mean())
+    if drawn := _pass_at([row for row in scored if row.verdict is not None]):
+        found["pass_at"] = drawn
     texts = [row for row in good if row.loglik is not None and row.text_bytes]
     if texts:
         nats, tokens = -sum(sum(row.loglik or ()) for row in texts), sum(row.output_tok or 0 for row in texts)
@@ -56,6 +59,19 @@ def of_task(rows: Sequence[Row]) -> dict[str, Any]:
         found["bits_per_byte"] = nats / math.log(2) / sum(row.text_bytes or 0 for row in texts)
         found["tokens"] = tokens
     return found
+
+
+def _pass_at(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """pass@k of code that was drawn several times, for each k that the item with the fewest answers allows; pass@1 is
+    the score."""
+    by_item: dict[str, list[Row]] = {}
+    for row in rows:
+        by_item.setdefault(row.item, []).append(row)
+    fewest = min(map(len, by_item.values()), default=0)
+    passed = [(len(drawn), sum(row.verdict == "passed" for row in drawn)) for drawn in by_item.values()]
+    subjects = [drawn[0].subject or drawn[0].item for drawn in by_item.values()]
+    return {str(k): _interval(np.array([float(pass_at_k(n, good, k)) for n, good in passed]), subjects)
+            for k in sorted({10, 100, fewest}) if 1 < k <= fewest}
 
 
 def _interval(values: np.ndarray[Any, np.dtype[np.float64]], clusters: Sequence[str]) -> dict[str, float]:
