@@ -126,6 +126,8 @@ def test_rates_are_never_rounded_down() -> None:
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("usd_per_hour = 0.36", "usd_per_hour = 0", "greater than 0"),
+    ("usd_per_hour = 0.36", "usd_per_hour = 700.0", "usd_per_hour: 700.0: means 'not offered'"),
+    ("usd_per_hour = 0.36", "usd_per_hour = 0.36\ndiscount_frac = 1", "less than 1"),
     ("usd_per_hour = 0.36", "", "give either machine"), ("weights = [1, 3]", "weights = [0, 0]", "nobody"),
     ('burst = "rent"', 'burst = "rant"', "none of the on_demand"), ("pue = 1.5", "pue = 0.5", "greater than or equal"),
     ("usd_per_kwh = 0.1", 'region = "US-Ohyo"', "did you mean 'US-Ohio"), ("power_kw = 1", "", "power_kw is missing"),

@@ -133,6 +133,7 @@ def test_the_cheapest_that_keeps_the_slo_is_chosen_on_the_same_requests(base: Pa
         ("usd_per_hour = 0.12", "usd_per_hour = 0.12\nrules = { slotz = 2 }", "slotz: unknown"),
         ('{ kind = "fixed", rate_per_s = 250 }', '{ kind = "closed", concurrency = 2 }', "arrival"),
         ("usd_per_hour = 0.12", "usd_per_hour = -1", "greater than 0"),
+        ("usd_per_hour = 0.12", "usd_per_hour = 700", "means 'not offered'"),
     ],
 )
 def test_what_is_wrong_is_one_line(base: Path, old: str, new: str, message: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from workbench.config import Settings
+from workbench.economics.plan_spec import HourUsd
 
 Frac = Annotated[float, Field(ge=0, le=1)]
 Usd = Annotated[float, Field(ge=0)]
@@ -52,7 +53,7 @@ class OptionSpec(Settings):
     capacity_source: str = "given"
     machine: str | None = None  # rows of datasets/prices
     server: str | None = None
-    usd_per_hour: float | None = Field(default=None, gt=0)
+    usd_per_hour: HourUsd | None = None
     server_usd: float | None = Field(default=None, gt=0)
     power_kw: float | None = Field(default=None, gt=0)
     owned_base: int = Field(default=0, ge=0)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from workbench.config import Settings
-from workbench.economics.plan_spec import ApiSpec, SloSpec
+from workbench.economics.plan_spec import ApiSpec, HourUsd, SloSpec
 from workbench.workload.lengths import Lengths
 from workbench.workload.prefix import SharedPrefix
 
@@ -51,10 +51,10 @@ class RentedWay(Settings):
     kind: Literal["on_demand", "reserved", "spot"]
     name: str
     machine: str | None = None  # a row of datasets/prices/machines.csv
-    usd_per_hour: Usd | None = None
+    usd_per_hour: HourUsd | None = None
     interruptions_per_hour: float = Field(default=0.0, ge=0)  # spot
     lost_s: float = Field(default=300.0, ge=0)  # spot
-    discount_frac: Frac = 0.0  # reserved: off the on-demand price
+    discount_frac: float = Field(default=0.0, ge=0, lt=1)  # reserved: off the on-demand price
 
     @model_validator(mode="after")
     def _one_price(self) -> "RentedWay":

@@ -5,15 +5,24 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from workbench.config import Settings
-from workbench.hardware.prices import ApiPrice, MachinePrice, apis, find, machines
+from workbench.hardware.prices import NOT_OFFERED_USD, ApiPrice, MachinePrice, apis, find, machines
 from workbench.metrics import Slo
 from workbench.workload.spec import WorkloadSpec
 
 Seconds = Annotated[float, Field(gt=0)]
 Usd = Annotated[float, Field(gt=0)]
+
+
+def _offered(usd_per_hour: float) -> float:
+    if usd_per_hour == NOT_OFFERED_USD:
+        raise ValueError("means 'not offered' in SkyPilot's catalogs; write what an hour really costs")
+    return usd_per_hour
+
+
+HourUsd = Annotated[float, Field(gt=0), AfterValidator(_offered)]  # of a machine, as somebody typed it
 
 
 class SloSpec(Settings):
@@ -43,7 +52,7 @@ class CandidateSpec(Settings):
     name: str = Field(min_length=1, max_length=60)
     profile: str
     machine: str | None = None
-    usd_per_hour: Usd | None = None
+    usd_per_hour: HourUsd | None = None
     replicas_per_machine: int = Field(default=1, ge=1)
     rules: dict[str, Any] = Field(default_factory=dict)  # overrides what the profile says of the engine's batching
     queue: str = "fcfs"  # order of release in front of the replicas
@@ -89,7 +98,7 @@ class GridSpec(Settings):
 
     profile: tuple[str, ...] = Field(min_length=1)
     machine: tuple[str, ...] = ()
-    usd_per_hour: tuple[Usd, ...] = ()
+    usd_per_hour: tuple[HourUsd, ...] = ()
     rules: tuple[dict[str, Any], ...] = ({},)
     queue: tuple[str, ...] = ("fcfs",)
     router: tuple[str, ...] = ("least_loaded",)
