@@ -18,7 +18,7 @@
 # %% [markdown]
 # # What does a noisy neighbour cost, and what protects the quiet one?
 #
-# Two tenants share a replica. One suddenly sends twenty times as much as before. A fair order, a limit on tokens,
+# Two tenants share a replica. One suddenly sends many times as much as before. A fair order, a limit on tokens,
 # both, or neither.
 
 # %% tags=["parameters"]

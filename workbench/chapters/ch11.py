@@ -37,7 +37,7 @@ def wait_chart(found: Played) -> Chart:
             "quiet": playing.ttft_s(0.95, "quiet"), "noisy": _noisy_ttft}, log_y=True),
          found.panel("share of requests answered", {
             "quiet": playing.share(("ok",), "quiet"), "noisy": _noisy_ok})),
-        "The quiet tenant sends two requests a second throughout; the noisy one twenty times as many for a while.",
+        "The quiet tenant sends two requests a second throughout; the noisy one as many, but for one loud while.",
         found.basis, "Two panels over five kinds of protection: the waits of both tenants on a logarithmic axis, and "
         "the share of their requests that was answered.", found.names,
     )
