@@ -1,6 +1,7 @@
 """What a model is, from its header alone; and headers that lie, in every format that is read."""
 
 import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from workbench.errors import UsageError, WorkbenchError
 from workbench.files import write_json
 from workbench.flows.inspect import inspect
 from workbench.models import find, headers
+from workbench.models.folder import NEEDED, open_folder
 from workbench.models.onnx_header import Initialiser, params, read_onnx
+from workbench.models.quantised import open_quantised
 from workbench.models.shipped import shipped_folder
 from workbench.models.tensors import ALL_BITS, INDEX
 
@@ -181,3 +184,8 @@ def test_pickled_weights_are_never_opened(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
     for path in (tmp_path, tmp_path / name):
         assert "a program that runs when it is opened" in refused_quickly(lambda path=path: inspect(str(path)))
+    for file in NEEDED:
+        shutil.copy(shipped_folder() / file, tmp_path)
+    assert "a program that runs when it is opened" in refused_quickly(lambda: open_folder(tmp_path))
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "gptq"}}')
+    assert "a program that runs when it is opened" in refused_quickly(lambda: open_quantised(tmp_path))

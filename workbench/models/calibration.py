@@ -92,4 +92,4 @@ def _refuse_beyond(rows: list[tuple[int, ...]], vocab: int) -> None:
     largest = max((max(row) for row in rows), default=0)
     if largest >= vocab:
         raise Failure(f"tokenizer.json: gives id {largest}, and the model's vocabulary has {vocab}; "
-                      "it belongs to another model")
+                      "it belongs to another model; take the one that came with this one")

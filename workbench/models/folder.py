@@ -9,7 +9,7 @@ from typing import Any
 from workbench.errors import Failure, UsageError
 from workbench.files import read_json
 from workbench.models import arch as architecture
-from workbench.models import layout, provenance
+from workbench.models import layout, pickled, provenance
 from workbench.models.arch import Architecture
 from workbench.models.grow import GrownTensors, UngrownTensors, adds_nothing
 from workbench.models.tensors import INDEX, SINGLE, SafetensorsFolder, Tensors
@@ -59,8 +59,8 @@ def open_folder(path: Path, name: str | None = None) -> ModelFolder:
         if not (path / needed).is_file():
             raise UsageError(f"{path}: has no {needed}; a model folder holds {', '.join(NEEDED)} and {SINGLE}")
     if not (path / SINGLE).is_file() and not (path / INDEX).is_file():
-        remedy = "pickled checkpoints are not read; save it with safetensors"
-        raise UsageError(f"{path}: has no {SINGLE}; {remedy}")
+        pickled.refuse(path)
+        raise UsageError(f"{path}: has no {SINGLE}; save the model with safetensors")
     config = read_json(path / "config.json")
     where = f"{path.name}/config.json"
     arch = architecture.from_config(config, where)

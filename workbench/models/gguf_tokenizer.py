@@ -71,7 +71,8 @@ def _parsed(data: dict[str, Any], config: dict[str, Any], vocabulary: int, where
     ids = dict(data["model"]["vocab"]) | {token["content"]: token["id"] for token in data["added_tokens"]}
     special = {token["id"] for token in data["added_tokens"] if token["special"]}
     if max(ids.values()) >= vocabulary or min(ids.values()) < 0 or len(set(ids.values())) != len(ids):
-        raise Failure(f"{where}: its ids do not fit a vocabulary of {vocabulary}")
+        raise Failure(f"{where}: its ids do not fit a vocabulary of {vocabulary}; take the tokenizer that "
+                      "came with the model")
     tokens = [f"[UNUSED{number}]" for number in range(vocabulary)]
     types = [int(TokenType.UNUSED)] * vocabulary
     for token, number in ids.items():

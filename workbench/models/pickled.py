@@ -10,7 +10,7 @@ from workbench.errors import UsageError
 SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 _BESIDE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)(?![a-z])")  # a trainer's: no weights
 REASON = ("a pickled checkpoint is a program that runs when it is opened, with your rights; fetch the model's "
-          "safetensors instead, or say --allow-pickle if you trust who made it")
+          "safetensors instead, or, if you trust who made it: workbench convert MODEL --to safetensors --allow-pickle")
 
 
 def found(path: Path) -> list[Path]:

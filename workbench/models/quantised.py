@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import Failure, UsageError
-from workbench.models import provenance
+from workbench.models import pickled, provenance
 from workbench.models.bounded import bounded_object
 from workbench.models.folder import NEEDED
 from workbench.models.shipped import ModelFile
 
 ONNX_CONFIG = "genai_config.json"
-PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def method_of(path: Path) -> str | None:
@@ -42,7 +41,8 @@ def open_quantised(path: Path) -> ModelFile:
     told = provenance.check(path)
     weights = [item for item in sorted(path.iterdir()) if item.suffix in (".safetensors", ".onnx", ".data")]
     if not weights:
-        raise UsageError(f"{path.name}: has no safetensors or ONNX file; pickled checkpoints are not read")
+        pickled.refuse(path)
+        raise UsageError(f"{path.name}: has no safetensors or ONNX file; fetch or make it again")
     identity = told.weights_id if told else _identity(weights)
     return ModelFile(
         name=path.name, path=path.resolve(), quant=told.method if told else method, weights_id=identity,
