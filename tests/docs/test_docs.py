@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -17,9 +18,11 @@ from workbench.config import validate
 from workbench.control.money.price_book import PriceBook
 from workbench.control.plane.build import plane_of
 from workbench.control.tenants.book import Tenants
+from workbench.errors import UsageError
 from workbench.flows.sweeps.spec import LoadSpec
 from workbench.paths import root
 from workbench.quality.task_spec import TaskSpec
+from workbench.report import arguments, library
 from workbench.workload.spec import WorkloadSpec
 
 TOP = root() or Path()
@@ -93,6 +96,17 @@ def test_a_wrong_command_would_be_found() -> None:
         parse(["plan", "plan.toml", "--cheapest"])
     with pytest.raises(AssertionError, match="no such command"):
         parse(["sim", "walk"])
+
+
+def test_parameters_of_notebooks_that_are_shown_exist() -> None:
+    """`report run NAME -p KEY=VALUE`: its notebook takes them."""
+    asked = [words for _, words in shown() if words[:2] == ["report", "run"] and "-p" in words]
+    assert len(asked) >= 2
+    for _, _, name, *rest in asked:
+        given = arguments.parse([value for flag, value in pairwise(rest) if flag == "-p"])
+        arguments.checked(name, library.parameters(library.build(library.source(name))), given)
+    with pytest.raises(UsageError, match="replics: unknown parameter; did you mean 'replicas'"):
+        arguments.checked("ch12", library.parameters(library.build(library.source("ch12"))), {"replics": 4})
 
 
 def test_commands_named_in_prose_exist() -> None:
