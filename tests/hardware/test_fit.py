@@ -126,7 +126,11 @@ def test_every_remedy_fits(requests: int, tok: int, quant: str) -> None:
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["memory", "Llama-3.1-8B", "--gpu", "RTX_3060", "--quant", "Q4_K_M", "--context", "4096", "--requests"]
     main([*asked, "8"])
-    assert "Fits: 8 requests of 4096 tokens" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Fits: 8 requests of 4096 tokens" in shown
+    assert "Mind" not in shown
+    main(["memory", "Llama-3.1-8B", "--gpu", "H100", "--context", "200000"])
+    assert "Mind: 200,000 tokens are more than the 131,072" in capsys.readouterr().out
     main([*asked, "80", "--json"])
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert found["cards"][0]["fits"] is False

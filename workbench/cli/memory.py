@@ -61,7 +61,10 @@ def _text(found: dict[str, Any], *, one: bool) -> Any:
     head = (f"{escape(model['name'])}: {model['params'] / 1e9:.2f} billion parameters, {ask['quant']} at "
             f"{model['bits_per_weight']:.2f} bits a weight = {model['weights_bytes'] / (1 << 30):.2f} GiB; "
             f"{model['attention']}, {model['kv_bytes_per_tok'] / 1024:.1f} KiB of KV a token ({ask['kv_type']})")
-    return Group(head, "", _detail(found["cards"][0], ask) if one else _cards(found["cards"]), "", "Origin: derived.")
+    longer = [f"Mind: {ask['context_tok']:,} tokens are more than the {model['context_tok']:,} that its config.json "
+              "allows."] if ask["context_tok"] > model["context_tok"] else []
+    return Group(head, "", _detail(found["cards"][0], ask) if one else _cards(found["cards"]), *longer, "",
+                 "Origin: derived.")
 
 
 def _detail(row: dict[str, Any], ask: dict[str, Any]) -> Any:
