@@ -1,5 +1,6 @@
 """The quality table and greedy agreement: read back as written, retained shares, near ties; published figures."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import UsageError
 from workbench.flows.quality_speculative import greedy, variants
+from workbench.paths import datasets
 from workbench.quality.distance.greedy import Answer, agreement
 from workbench.quality.published import distances, speeds
 from workbench.quality.table import QualityRow, Score, read, retained, write
@@ -36,6 +38,23 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     path.write_text("model,quant\nm,q\n")
     with pytest.raises(UsageError, match="engine: the column is missing"):
         read(path)
+
+
+def test_the_page_shows_the_committed_table() -> None:
+    """Shares, intervals and n of every quantisation on llama.cpp, and the flips of its four tasks together."""
+    tasks = ("tiny_cloze", "tiny_four_choice", "tiny_question", "tiny_code")
+    known = {row.label: row for row in read(datasets() / "quality" / "tiny_world.csv")}
+    text = (Path(__file__).parents[2] / "docs/quality/index.md").read_text(encoding="utf-8")
+    head = next(line for line in text.splitlines() if line.startswith("| quantisation | cloze"))
+    assert [int(n) for n in re.findall(r"n (\d+)", head)] == [known["F16"].tasks[name].share.n for name in tasks]
+    cell = r" ([\d.]+) \(([\d.]+) to ([\d.]+)\)(?:, (\d+))? \|"
+    shown = re.findall(rf"^\| (\w+) \|({cell * 4})$", text, re.MULTILINE)
+    assert [quant for quant, *_ in shown] == ["F16", "Q8_0", "Q4_0", "Q3_K_M", "Q2_K", "TQ2_0"]
+    for quant, _, *cells in shown:
+        shares = [known[quant].tasks[name].share for name in tasks]
+        assert [tuple(cells[at:at + 3]) for at in range(0, 16, 4)] == [
+            tuple(f"{end:.3f}" for end in (share.mean, share.low, share.high)) for share in shares]
+        assert sum(int(flipped or 0) for flipped in cells[3::4]) == known[quant].values["flips"]
 
 
 def test_what_is_retained_is_of_the_weights_and_of_the_engine_that_keeps_least() -> None:

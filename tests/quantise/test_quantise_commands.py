@@ -42,3 +42,4 @@ def test_inspect_in_words() -> None:
     assert "tiny: safetensors F16, licence apache-2.0\nparameters: 2.03 M, 16.00 bits per weight\n" in text
     assert "KV cache: 1,536 bytes a token" in text
     assert "needs: 4.1 MB, weights" in text
+    assert "as tried with the shipped model (whose perplexity it is):\n" in text

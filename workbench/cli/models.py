@@ -110,6 +110,8 @@ def _inspected(found: dict[str, Any]) -> str:
                      f"{found['kv_heads']} KV heads, vocabulary {found['vocab']:,}, context {found['context_tok']:,}")
         lines.append(f"KV cache: {found['kv_bytes_per_tok']:,.0f} bytes a token (16 bits)")
     lines += [f"needs: {_need(name, value)}" for name, value in found["needs"].items()]
+    if found["engines"]:
+        lines.append("who reads this format, as tried with the shipped model (whose perplexity it is):")
     lines += [plain(f"{at['engine']}{'' if at['here'] else ' (not here)'}: {at['says']}") for at in found["engines"]]
     return "\n".join(lines)
 
