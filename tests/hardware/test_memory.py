@@ -1,11 +1,14 @@
 """KV capacity from memory: every term, against a real engine's own number, and what cannot be split is refused."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import Failure, UsageError
 from workbench.hardware import accelerators, architecture
+from workbench.hardware.accelerators import GIB
 from workbench.hardware.memory import (
     CUDA_GRAPH_BYTES,
     Split,
@@ -13,6 +16,9 @@ from workbench.hardware.memory import (
     kv_blocks,
     weight_bytes_per_rank,
 )
+from workbench.hardware.model_config import from_config
+from workbench.models import untrained
+from workbench.paths import datasets
 
 LLAMA_8B, LLAMA_70B = architecture.find("Llama-3.1-8B"), architecture.find("Llama-3.1-70B")
 CODER, QWEN_MOE = architecture.find("Qwen3-Coder-480B"), architecture.find("Qwen3-30B-A3B")
@@ -24,6 +30,14 @@ def test_a_real_engine_reported_three_percent_more() -> None:
     found = kv_blocks(accelerators.find("RTX4090"), LLAMA_8B)
     assert found.blocks / REAL_4090_BLOCKS - 1 == pytest.approx(-0.031, abs=0.001)
     assert "derived" in found.basis
+
+
+def test_a_real_vllm_on_a_cpu_reported_as_many() -> None:
+    """vLLM 0.32 given 1 GiB in blocks of 128 tokens: what /metrics said in the runs behind datasets/measured."""
+    tiny, wide = from_config(datasets() / "models" / "tiny" / "config.json"), untrained.SHAPE
+    assert GIB // block_bytes(tiny, Split(), 128) == 5461
+    random_135m = replace(tiny, layers=wide.layers, heads=wide.heads, kv_heads=wide.kv_heads, head_dim=wide.head_dim)
+    assert GIB // block_bytes(random_135m, Split(), 128, "f32") == 182  # computed in float32, its cache as well
 
 
 def test_the_log_behind_the_activations_is_reproduced() -> None:
