@@ -109,6 +109,7 @@ def test_an_echoing_server_gives_what_it_says() -> None:
     ([-0.5], f"1 log-probabilities for {len(SENT)} tokens"),
     ([None, *(0.7 for _ in SENT[1:])], r"log-probability of token \d+ is 0\.7"),
     ([None] * len(SENT), r"log-probability of token \d+ is None"),
+    ([None, *(-math.inf for _ in SENT[1:])], r"log-probability of token \d+ is -inf"),
 ])
 def test_an_endpoint_that_returns_too_few_or_wrong_log_probabilities(values: list[Any] | None, said: str) -> None:
     with answering(echo(values)) as url, Http(url, None, 5) as http:

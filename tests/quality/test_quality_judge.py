@@ -49,6 +49,11 @@ def test_lm_eval_judges_its_own() -> None:
     assert (row.answer, row.correct, row.score) == ("blue", None, None)
 
 
+def test_half_a_character_costs_no_more_than_itself() -> None:
+    row = row_of(Item("t", "1", "generate", "?", expected="a"), 0, None, Generated("a\ud83d", 3, 1, False), 5)
+    assert row.output == "a?"
+
+
 def test_a_failed_item_is_neither_right_nor_wrong() -> None:
     row = failed(choice(), 0, None, "HTTP 500:\nout of\x1b[31m memory", 7)
     assert (row.outcome, row.correct, row.answer, row.score) == ("failed", None, None, None)

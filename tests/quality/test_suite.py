@@ -185,6 +185,7 @@ def test_what_is_wrong_with_a_suite_is_one_line(old: str, new: str, said: str, t
 @pytest.mark.parametrize(("form", "line", "said"), [
     ("choice", "{", "x.jsonl:2: not JSON"),
     ("choice", "[]", "x.jsonl:2: not a JSON object"),
+    ("generate", r'{"prompt": "\ud83d", "answer": "a"}', "x.jsonl:2: holds half a character"),
     ("choice", '{"prompt": "a", "answer": 0}', "x.jsonl:2: column 'choices'"),
     ("choice", '{"prompt": "a", "choices": ["b", "c"], "answer": 2}', "x.jsonl:2: column 'answer' is 2"),
     ("choice", '{"prompt": "a", "choices": ["b", "b"], "answer": 0}', "one option twice"),

@@ -4,6 +4,7 @@ Many do not: they ignore `echo` and answer all the same, which elsewhere scored 
 server is asked once before anything counts, and every answer must hold as many log-probabilities as tokens were sent.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ class EchoServer:
         steps = []
         for place in range(one.begin, len(one.ids)):
             value = values[place]
-            if not isinstance(value, int | float) or not value <= 1e-3:
+            if not isinstance(value, int | float) or not -math.inf < value <= 1e-3:
                 raise AskFailed(f"{COMPLETIONS}: the log-probability of token {place} is {value!r}")
             top = tops[place] if isinstance(tops, list) and place < len(tops) else None
             best = max(top.values()) if isinstance(top, dict) and top else value

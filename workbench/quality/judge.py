@@ -23,7 +23,8 @@ def row_of(item: Item, repeat: int, seed: int | None, got: Likelihoods | Generat
     row = Row(task=item.task, item=item.item, subject=item.subject, repeat=repeat, seed=seed, outcome="ok",
               expected=item.right_label, prompt_tok=got.prompt_tok, truncated=got.truncated, took_ns=took_ns)
     if isinstance(got, Generated):
-        return replace(row, output=got.text, output_tok=got.output_tok)
+        text = got.text.encode("utf-8", "replace").decode()  # half a character, which JSON can say and no file can hold
+        return replace(row, output=text, output_tok=got.output_tok)
     text_bytes = len(item.prompt.encode()) if item.form == "text" else None
     return replace(row, loglik=got.loglik, greedy=got.greedy, output_tok=got.scored_tok, text_bytes=text_bytes)
 

@@ -7,6 +7,7 @@ one answer with the most likely tokens holds most of them. Token ids are sent, n
 """
 
 import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -125,7 +126,7 @@ class LlamaServer:
             entry = answer["completion_probabilities"][0]
             tops = entry["top_logprobs"]
             if tops and (forced is None or entry["id"] == forced) and all(
-                    float(one["logprob"]) <= 1e-3 and isinstance(one["id"], int) for one in (entry, *tops)):
+                    -math.inf < float(one["logprob"]) <= 1e-3 and isinstance(one["id"], int) for one in (entry, *tops)):
                 return entry
         raise AskFailed("/completion: the answer holds no log-probability of the token that was asked for")
 

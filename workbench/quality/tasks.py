@@ -100,6 +100,10 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: not JSON: {error}") from None
     if not isinstance(row, dict):
         raise UsageError(f"{where}: not a JSON object")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{where}: holds half a character (an unpaired surrogate); take it out") from None
     return row
 
 
