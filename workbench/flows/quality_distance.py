@@ -101,7 +101,7 @@ def table(
 ) -> Table:
     """Every one of `asked` against `base`, on the same tokens. Raises before any work where one cannot be asked."""
     for item in (base, *asked):
-        item.chosen()
+        item.ready(model)
     vocabulary = vocabulary_of(model)
     with tempfile.TemporaryDirectory(prefix="workbench-distance-") as scratch:
         logs = log_dir or Path(scratch)

@@ -14,6 +14,7 @@ from workbench.flows.engine_models import model_for
 from workbench.models.shipped import ModelFile
 from workbench.quality.distance import hf_child, kept, library, server, vllm
 from workbench.quality.distance.expected import KEPT_TOK, MOST_WHOLE, Expected
+from workbench.quality.distance.library_child import KV_TYPES
 from workbench.quality.distance.text import Text
 from workbench.quality.http import Http
 from workbench.runlog.provenance import collect
@@ -45,7 +46,15 @@ class Asked:
             raise UsageError(f"--via {self.way}: {self.engine} offers {', '.join(ways)}")
         if self.engine != "llama.cpp" and self.kv_type != "f16":
             raise UsageError(f"kv_type {self.kv_type!r}: {self.engine} is asked with its own; llama.cpp takes one")
+        if self.engine == "llama.cpp" and self.kv_type not in KV_TYPES:
+            raise UsageError(f"kv_type {self.kv_type!r}: llama.cpp has {', '.join(sorted(KV_TYPES))}")
         return self.way or ways[0]
+
+    def ready(self, model: str) -> tuple[Way, Engine, ModelFile]:
+        """Raises where it cannot be asked: an unknown engine, KV type or quantisation, an engine that is not here."""
+        way, engine = self.chosen(), find_engine(self.engine)
+        require(engine)
+        return way, engine, model_for(engine, model, self.quant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +72,7 @@ def logits(
     on_document: OnDocument | None = None,
 ) -> Logits:
     """`keep` stores them as a base, and takes one that is stored already."""
-    way, engine = asked.chosen(), find_engine(asked.engine)
-    require(engine)
-    file = model_for(engine, model, asked.quant)
+    way, engine, file = asked.ready(model)
     kv_type = asked.kv_type if asked.engine == "llama.cpp" else "auto"
     source = kept.Source(model, file.weights_id, file.quant, kv_type, engine.name, engine.version() or "", way,
                          text.sha256)
