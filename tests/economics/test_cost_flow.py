@@ -1,16 +1,21 @@
 """A day whose answer is known by hand: a replica is a server of 10 ms, arrivals are random, the bill is arithmetic."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plain_server import write_server
 
 from workbench.cli.main import main
 from workbench.config import parse, read_text
 from workbench.economics.cost_spec import CostSpec
+from workbench.economics.owned import Owned, month
 from workbench.errors import ConfigError, Failure, UsageError
+from workbench.flows import ways
 from workbench.flows.cost import cost
 from workbench.flows.load_levels import rounded_up
 from workbench.paths import data
@@ -98,6 +103,25 @@ def test_no_bill_is_below_the_bound_of_the_hardware(found: dict[str, Any]) -> No
         assert row["usd_per_million_output_tok_whole"] > row["bound_usd_per_million_output_tok"] * 0.999, row["name"]
         assert row["naive_usd_per_million_output_tok"] == pytest.approx(row["bound_usd_per_million_output_tok"] / 0.6)
         assert row["seeds_usd_per_hour"]["low"] <= row["usd_per_hour"]
+
+
+@given(needed=st.lists(st.integers(0, 20), min_size=1, max_size=24), rent=st.floats(0.01, 100),
+       full=st.floats(0.01, 100), server_usd=st.floats(1, 1e6), busy=st.floats(0, 1), start_s=st.floats(0, 7200))
+def test_no_way_serves_an_hour_for_less_than_a_machine_that_never_rests(
+    needed: list[int], rent: float, full: float, server_usd: float, busy: float, start_s: float
+) -> None:
+    """What a machine-hour costs that is needed all day is the bound; peaks and starts only add to it."""
+    what = Owned(server_usd=server_usd, power_kw=1, usd_per_kwh=0.1)
+    own = month(what, 1, busy).usd_per_hour
+    for hour, priced in (
+        (rent, partial(ways.rented, rent_usd=rent, scaled=False, cold_start_s=start_s)),
+        (rent, partial(ways.rented, rent_usd=rent, scaled=True, cold_start_s=start_s)),
+        (min(rent, full), partial(ways.reserved, rent_usd=rent, full_usd=full)),
+        (own, partial(ways.owned, what=what, burst_usd=None)),
+        (min(own, rent), partial(ways.owned, what=what, burst_usd=rent)),
+    ):
+        bound = hour * sum(needed) / len(needed)
+        assert priced(needed, busy).usd_per_hour >= bound * (1 - 1e-9)
 
 
 def test_spare_replicas_and_starts_are_paid(base: Path, found: dict[str, Any]) -> None:
