@@ -161,6 +161,12 @@ def test_a_sampled_chat_is_asked_with_seeds_of_its_own_and_read_after_its_reason
     assert (task["items"], task["score"]["n"], task["score"]["mean"]) == (1, 3, pytest.approx(2 / 3))
 
 
+def test_a_word_that_an_engine_does_not_know_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    text = TINY + 'options = [{}, { kv_typ = "q8_0" }]\n'
+    with pytest.raises(UsageError, match=r"options of llama.cpp: kv_typ: unknown key; did you mean 'kv_type'"):
+        suite(text, tmp_path / "out").plan()
+
+
 @pytest.mark.parametrize(("old", "new", "said"), [
     ("tiny_question", "tiny_questoin", "no task 'tiny_questoin'; did you mean 'tiny_question'"),
     ('tasks = ["tiny_four_choice", "tiny_question"]', "", "nothing is asked"),

@@ -13,7 +13,7 @@ def estimate(plan: list[dict[str, Any]]) -> str:
     left, seconds = sum(item["left"] for item in plan), sum(item["seconds"] for item in plan)
     measured = all(item["basis"] == "measured" for item in plan if item["left"])
     basis = "as measured here" if measured else "a rough default"
-    return f"{len(plan)} cells, {left} of {sum(item['items'] for item in plan)} answers to get: about " \
+    return f"{len(plan)} cell{'s'[len(plan) == 1:]}, {left} of {sum(item['items'] for item in plan)} answers to get: about " \
            f"{duration(seconds)} ({basis})"
 
 

@@ -16,6 +16,7 @@ from workbench.flows.quality_harness import harness, refuse_code
 from workbench.flows.quality_spec import SuiteSpec, started_with
 from workbench.flows.quality_summary import summary
 from workbench.flows.quality_tasks import TaskSet
+from workbench.flows.sweeps.fingerprint import options_of
 from workbench.flows.sweeps.hosts import Shelf
 from workbench.flows.sweeps.points import Setting
 from workbench.quality.asking import EngineLost
@@ -79,6 +80,8 @@ class Suite:
 
     def plan(self) -> list[dict[str, Any]]:
         """Per cell: items, how many are left, and about how long they take."""
+        for cell in self.cells:  # a word that one engine does not know is said before the first is asked for hours
+            options_of(self.shelf.engine(cell.setting.engine), started_with(cell.setting))
         planned, found = self.tasks.planned(), []
         logs = {cell.folder: cell.kept(retry_failed=self.retry_failed) for cell in self.cells}
         for cell in self.cells:

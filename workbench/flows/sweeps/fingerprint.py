@@ -27,12 +27,19 @@ class Here:
     cpu: str
 
 
-def command_of(engine: Engine, setting: Setting) -> list[str]:
-    """What is run, without port, key and paths; for a server of ours its options. Raises UsageError (options)."""
+def options_of(engine: Engine, setting: Setting) -> tuple[dict[str, Any], config.Settings | None]:
+    """(as asked, as the engine reads them; None for an endpoint). Raises UsageError for an unknown key or value."""
     asked, _ = translate(engine.name, engine.common, setting.asked)
     if not engine.launches or "url" in asked:
+        return asked, None
+    return asked, config.validate(engine.options, asked, f"options of {engine.name}")
+
+
+def command_of(engine: Engine, setting: Setting) -> list[str]:
+    """What is run, without port, key and paths; for a server of ours its options. Raises UsageError (options)."""
+    asked, settings = options_of(engine, setting)
+    if settings is None:
         return ["endpoint", digest({key: value for key, value in asked.items() if "key" not in key})[:16]]
-    settings = config.validate(engine.options, asked, f"options of {engine.name}")
     if engine.command is None:
         return [engine.name, digest(settings.model_dump(mode="json", exclude={"port"}))[:16]]
     with tempfile.TemporaryDirectory(prefix="workbench-") as private:
