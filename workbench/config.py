@@ -3,7 +3,8 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -57,6 +58,17 @@ def validate(kind: type[S], raw: Mapping[str, Any], name: str) -> S:
         found = error.errors(include_url=False)  # a misspelt key explains the missing one: it goes first
         first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
         raise _explain(kind, name, _written(first["loc"], raw), first) from None
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """What is found wrong with a file's values only later (a price that no table has) names the file as well."""
+    try:
+        yield
+    except UsageError as error:
+        if str(error).startswith(f"{name}: "):
+            raise
+        raise UsageError(f"{name}: {error}") from error
 
 
 def _written(location: tuple[Any, ...], raw: Any) -> tuple[Any, ...]:

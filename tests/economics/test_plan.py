@@ -142,6 +142,12 @@ def test_what_is_wrong_is_one_line(base: Path, old: str, new: str, message: str)
         plan(parse(PlanSpec, text().replace(old, new, 1), "plan.toml"), base)
 
 
+def test_a_price_that_no_table_has_names_the_file(base: Path) -> None:
+    (base / "plan.toml").write_text(text().replace("usd_per_hour = 0.12", 'machine = "lambda-1x-h100-smx"'))
+    with pytest.raises(UsageError, match=r"^plan\.toml: machine 'lambda-1x-h100-smx' is not in the price table"):
+        plan_file(base / "plan.toml")
+
+
 @pytest.mark.slow
 def test_rules_of_a_candidate_override_those_of_its_profile(base: Path) -> None:
     spec = parse(PlanSpec, text() + "rules = { slots = 4 }\n", "plan.toml")

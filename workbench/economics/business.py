@@ -3,6 +3,7 @@
 Every line is plain arithmetic on its own month and the one before: the spreadsheet has the same formulas, live.
 """
 
+import difflib
 import math
 from dataclasses import asdict, dataclass, replace
 
@@ -47,8 +48,9 @@ class Inputs:
         """With other values; an unknown name is refused."""
         wrong = set(change) - set(self.__dataclass_fields__)
         if wrong:
-            raise UsageError(f"{min(wrong)!r} is no input of the business model; there are "
-                             f"{', '.join(self.__dataclass_fields__)}")
+            near = difflib.get_close_matches(min(wrong), self.__dataclass_fields__, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.__dataclass_fields__)}"
+            raise UsageError(f"{min(wrong)!r} is no input of the business model; {hint}")
         return replace(self, **change)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import __version__
-from workbench.config import parse, read_text
+from workbench.config import parse, read_text, told_of
 from workbench.economics.business import Inputs, as_rows, break_even_users, months, npv, outcome
 from workbench.economics.business_spec import BusinessSpec, OptionSpec
 from workbench.economics.margins import margins
@@ -26,7 +26,8 @@ ALL_OWNED = 1e9  # more machines than anybody buys
 def business_file(path: Path, out: Path | None = None, *, today: date | None = None) -> dict[str, Any]:
     """Read a business file and answer it; `out` gets business.json, business.xlsx and months.csv."""
     spec = parse(BusinessSpec, read_text(path), path.name)
-    found = business(spec, today=today)
+    with told_of(path.name):
+        found = business(spec, today=today)
     if out is not None:
         write_json(out / "business.json", found)
         write_sheets(spec, found, out)

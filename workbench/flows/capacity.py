@@ -9,7 +9,7 @@ import numpy as np
 
 from sims.run import simulate
 from workbench import __version__
-from workbench.config import parse, read_text
+from workbench.config import parse, read_text, told_of
 from workbench.economics.capacity_spec import CapacitySpec
 from workbench.economics.cost_spec import CostSpec, RentedWay
 from workbench.files import write_json
@@ -29,7 +29,8 @@ OnStep = Callable[[str], None]
 
 def capacity_file(path: Path, out: Path | None = None, on_step: OnStep | None = None) -> dict[str, Any]:
     """Read a capacity file, answer it, and write `out/capacity.json` where `out` is given."""
-    found = capacity(parse(CapacitySpec, read_text(path), path.name), path.parent, on_step=on_step, name=path.name)
+    with told_of(path.name):
+        found = capacity(parse(CapacitySpec, read_text(path), path.name), path.parent, on_step=on_step, name=path.name)
     if out is not None:
         write_json(out / "capacity.json", found)
     return found

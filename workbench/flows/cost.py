@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from workbench import __version__
-from workbench.config import parse, read_text
+from workbench.config import parse, read_text, told_of
 from workbench.economics.break_even import api_usd_per_hour
 from workbench.economics.cost_spec import CostSpec, OwnedWay
 from workbench.economics.token_split import TokenWork, naive_usd_per_million, split
@@ -28,7 +28,8 @@ Priced = Callable[[Sequence[int], float], Bill]  # machines in each part of the 
 
 def cost_file(path: Path, out: Path | None = None, on_level: OnLevel | None = None) -> dict[str, Any]:
     """Read a cost file, answer it, and write `out/cost.json` where `out` is given."""
-    found = cost(parse(CostSpec, read_text(path), path.name), path.parent, on_level=on_level, name=path.name)
+    with told_of(path.name):
+        found = cost(parse(CostSpec, read_text(path), path.name), path.parent, on_level=on_level, name=path.name)
     if out is not None:
         write_json(out / "cost.json", found)
     return found

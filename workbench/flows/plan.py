@@ -11,7 +11,7 @@ from typing import Any
 from sims.rules import Rules, as_facts
 from sims.scenario import rules_for
 from workbench import __version__
-from workbench.config import parse, read_text
+from workbench.config import parse, read_text, told_of
 from workbench.economics.break_even import break_even
 from workbench.economics.plan_spec import CandidateSpec, PlanSpec
 from workbench.economics.search import highest, smallest
@@ -49,7 +49,8 @@ def plan_file(
     spec = parse(PlanSpec, read_text(path), path.name)
     if min_quality is not None:
         spec = spec.model_copy(update={"min_quality": min_quality})
-    found = plan(spec, path.parent, on_candidate=on_candidate, name=path.name, quality=quality)
+    with told_of(path.name):
+        found = plan(spec, path.parent, on_candidate=on_candidate, name=path.name, quality=quality)
     if out is not None:
         write_json(out / "plan.json", found)
     return found
