@@ -13,8 +13,8 @@ def estimate(plan: list[dict[str, Any]]) -> str:
     left, seconds = sum(item["left"] for item in plan), sum(item["seconds"] for item in plan)
     measured = all(item["basis"] == "measured" for item in plan if item["left"])
     basis = "as measured here" if measured else "a rough default"
-    cells = f"{len(plan)} cell{'' if len(plan) == 1 else 's'}"
-    return f"{cells}, {left} of {sum(item['items'] for item in plan)} answers to get: about {duration(seconds)} ({basis})"
+    cells, items = f"{len(plan)} cell{'' if len(plan) == 1 else 's'}", sum(item["items"] for item in plan)
+    return f"{cells}, {left} of {items} answers to get: about {duration(seconds)} ({basis})"
 
 
 def plan_table(plan: list[dict[str, Any]]) -> Any:
