@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from workbench.economics.claims.register import register
 from workbench.figures import chart as charts
 from workbench.figures.chart import Chart
 from workbench.report import export, library, results, runner
@@ -65,6 +66,13 @@ def test_a_chapter_has_all_its_parts(name: str) -> None:
     known = library.parameters(notebook)
     assert known["quick"]["inferred_type_name"] == "bool"
     assert all(item["inferred_type_name"] != "None" for item in known.values()), "annotate the parameters"
+
+
+def test_every_figure_of_the_register_stands_in_a_notebook() -> None:
+    assert {one for name in BOOK for one in library.about(name).claims} == {claim.id for claim in register()}
+    for name in BOOK:
+        code = [cell.source for cell in library.build(library.source(name)).cells if cell.cell_type == "code"]
+        assert ("claim_table(" in "\n".join(code)) == bool(library.about(name).claims), name
 
 
 def test_it_answers_with_numbers(ran: runner.ReportRun) -> None:
