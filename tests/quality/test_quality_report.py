@@ -79,6 +79,9 @@ def test_speed_joins_on_weights_and_what_does_not_match_is_said(answers: Path) -
     assert found["Q4_0"].speed is known[1]
     assert found["Q4_0"].beware == ("speed is of llama.cpp 2.0, quality of 1.0",)
     assert found["Q2_K"].beware == ("speed is of tiny-27m, whose Q2_K mixes other types of tensors",)
+    other = joined([answers], [], [speed("Q4_0", (1.0,), weights_id="others"),
+                                   speed("Q2_K", (1.0,), weights_id="others", model="tiny-7b")])
+    assert all(one.speed is None for one in other), "only a mix, and only of what grew from it, joins by name"
     other = joined([answers], [], [speed("F16", (1.0,), engine="vllm-cpu")])
     assert all(one.speed is None for one in other), "another engine's speed says nothing of this one's"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
-from workbench.flows.quality_plan import mixes, stands_for
+from workbench.flows.quality_plan import stands_for
 from workbench.paths import datasets
 from workbench.profile.profile import Profile, Subject
 from workbench.profile.scaled import scaled
-from workbench.quality.table import QualityRow, read
+from workbench.quality.table import QualityRow, mixes, read
 from workbench.stats.estimate import ratio
 from workbench.stats.intervals import Interval
 

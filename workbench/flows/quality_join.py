@@ -4,6 +4,7 @@ Speed of a grown model counts for the one it grew from: their weights_id is the 
 type. Mixes such as Q4_K_M depend on the number of layers; then the quantisation's name joins, and the row says so.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from workbench.flows.quality_speed import Speed, parallel
 from workbench.flows.quality_summary import gpus_of
 from workbench.quality.rows import Key, Row
 from workbench.quality.store import QualityLog
-from workbench.quality.table import QualityRow, Score, label_of
+from workbench.quality.table import QualityRow, Score, label_of, mixes
 from workbench.stats.accuracy import accuracy
 from workbench.stats.intervals import Interval
 from workbench.stats.pairs import pairs
@@ -95,11 +96,11 @@ def _with_size(cell: Cell, every: Sequence[Cell]) -> Cell:
 
 
 def _with_speed(cell: Cell, speeds: Sequence[Speed]) -> Cell:
-    """Of the same weights and KV type; else of the same names. Same engine first."""
+    """Of the same weights and KV type; of a mix else by name, from the model or what it grew to. Same engine first."""
     spread = [one for one in speeds if one.gpus == cell.gpus]
     exact = [one for one in spread if (one.weights_id, one.kv_type) == (cell.weights_id, cell.kv_type)]
-    named = [one for one in spread if (one.quant, one.kv_type) == (cell.quant, cell.kv_type)
-             and one.model.partition("-")[0] == cell.model.partition("-")[0]]
+    named = [one for one in spread if (one.quant, one.kv_type) == (cell.quant, cell.kv_type) and mixes(cell.quant)
+             and re.fullmatch(rf"{re.escape(cell.model)}(-\d+m)?", one.model)]
     near = exact or named
     if not near:
         return cell

@@ -4,17 +4,15 @@ A grown model counts as the one it grew from. Where every tensor has the same ty
 as Q4_K_M depend on the number of layers, so there the names join, and the plan says so beside the candidate.
 """
 
-import re
 from pathlib import Path
 
 from workbench.errors import UsageError
 from workbench.flows.plan import Known, QualityOf
 from workbench.paths import datasets
 from workbench.profile.profile import Profile, Subject
-from workbench.quality.table import QualityRow, least, read, retained
+from workbench.quality.table import QualityRow, least, mixes, read, retained
 
 SHIPPED = "tiny_world.csv"
-_MIX = re.compile(r"Q\d_K(_[SML])?", re.IGNORECASE)  # llama.cpp's: the type of a tensor depends on its layer
 
 
 def asked_for(text: str | None, table: Path | None) -> tuple[float | None, QualityOf | None]:
@@ -58,8 +56,3 @@ def grown_mix(row: QualityRow, about: Subject) -> bool:
     return bool(about.grown_from) and mixes(about.quant) and (
         row.words["model"], row.words["quant"].upper(), row.words["kv_type"]
     ) == (about.grown_from, about.quant.upper(), about.kv_type)
-
-
-def mixes(quant: str) -> bool:
-    """Whether the type of a tensor depends on how many layers there are."""
-    return _MIX.fullmatch(quant) is not None

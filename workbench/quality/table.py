@@ -23,6 +23,7 @@ PLAIN = ("kl_median", "kl_p999", "flips", "flips_n", "usd_per_million_tok", "spe
 WORDS = ("kl_kind", "speed_of", "beware")
 SCORE = ("", "_low", "_high", "_n", "_retained", "_retained_low")
 _TASK = re.compile(r"(\w+)_retained_low")
+_MIX = re.compile(r"Q\d_K(_[SML])?", re.IGNORECASE)  # llama.cpp's: the type of a tensor depends on its layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class QualityRow:
 
     def is_of(self, weights_id: str, kv_type: str) -> bool:
         return self.words["weights_id"] == weights_id and self.words["kv_type"] == kv_type
+
+
+def mixes(quant: str) -> bool:
+    """Whether the type of a tensor depends on how many layers there are."""
+    return _MIX.fullmatch(quant) is not None
 
 
 def label_of(quant: str, engine: str, kv_type: str, gpus: str = "") -> str:
