@@ -85,17 +85,20 @@ def cash_chart(found: Found) -> Chart:
 
 
 def tornado_chart(found: Found) -> Chart:
-    bars = best(found)["tornado"]
+    bars, planned = best(found)["tornado"], best(found)["outcome"]["npv_usd"]
     names = tuple(bar["name"] for bar in bars)
+
+    def moved(end: str) -> tuple[float, ...]:
+        return tuple((bar[end] - planned) / MILLION for bar in bars)
+
     return Chart(
         "tornado", "input",
-        (Panel("net present value (million USD)", (
-            Series("input at its low end", names, tuple(bar["at_low"] / MILLION for bar in bars), "derived", "bars", 0),
-            Series("at its high end", names, tuple(bar["at_high"] / MILLION for bar in bars), "derived", "bars", 1)),
-               best(found)["outcome"]["npv_usd"] / MILLION, "as planned"),),
-        f"One input at a time, the widest first; {found['choice']}.",
+        (Panel("change of net present value (million USD)", (
+            Series("input at its low end", names, moved("at_low"), "derived", "bars", 0),
+            Series("at its high end", names, moved("at_high"), "derived", "bars", 1)), 0.0, "as planned"),),
+        f"One input at a time, widest first; {found['choice']}: {number(planned / MILLION)} million USD as planned.",
         f"source: examples/business.toml; n = {len(bars)} inputs, one value at each end", "Pairs of bars for each "
-        "uncertain input: the net present value with it at its low and its high end.", names,
+        "uncertain input: how far the net present value moves with it at its low and at its high end.", names,
     )
 
 
