@@ -56,7 +56,7 @@ ch08.stampede_chart()
 # ## Computed prompts: how large a cache?
 
 # %%
-found = ch08.prefixes(requests, seeds, quick)
+found = ch08.prefixes(requests, quick)
 ch08.prefix_chart(found)
 
 # %% [markdown]

@@ -24,6 +24,7 @@ SECOND = 10**9
 TTLS_S = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 TRACE = "traces/mooncake_synthetic_trace.jsonl"  # kvcache-ai/Mooncake, Apache-2.0
 BLOCK_TOK = 512  # of that trace
+SEED = 5  # of what is drawn where no trace is
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)  # blocks
 COST_OF_HIT_FRAC = (0.001, 0.1, 0.5)  # of a miss: memory, a network round trip, checking that an old answer still holds
 
@@ -120,7 +121,7 @@ class Prefixes:
     requests: int
 
 
-def prefixes(requests: int, seed: int, quick: bool) -> Prefixes:
+def prefixes(requests: int, quick: bool) -> Prefixes:
     """From a public trace where WORKBENCH_DATA names its folder, else from a drawn workload with shared prefixes."""
     within("requests", requests, 100, 100_000)
     requests = min(requests, 800) if quick else requests
@@ -137,9 +138,9 @@ def prefixes(requests: int, seed: int, quick: bool) -> Prefixes:
             "prompt_tok": {"kind": "lognormal", "p50_tok": 3000, "p95_tok": 12000, "max_tok": 30000},
             "output_tok": {"kind": "fixed", "tok": 1},
             "prefix": {"groups": 200, "tok": 2048, "block_tok": 512, "share_frac": 0.8, "skew": 1.0}})
-        plans = draw(spec, seed)
+        plans = draw(spec, SEED)
         ids, prompt_tok = [plan.prefix_ids or () for plan in plans], [plan.asked_prompt_tok for plan in plans]
-        source, origin, block = "a drawn workload (no public trace is here)", "simulated", 512
+        source, origin, block = f"a drawn workload (no public trace is here; seed {SEED})", "simulated", 512
     sizes = SIZES[::3] if quick else SIZES
     hits = tuple(_lru_hit_frac(ids, prompt_tok, block, size) for size in sizes)
     return Prefixes(source, origin, block, sizes, hits, _lru_hit_frac(ids, prompt_tok, block, 10**9), len(ids))
