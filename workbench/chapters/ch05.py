@@ -96,8 +96,8 @@ def queue_chart(found: tuple[Curve, ...], real: Real) -> Chart:
         "only the simulator, which knows its iterations, follows it.",
         f"n = {n} seeds of {found[0].requests} requests at each load, whiskers are 95 % intervals of the mean; "
         f"{measured}; profile {profile.subject.model} {profile.subject.quant} ({profile.source})",
-        "Two panels of mean end-to-end time over the request rate: formula, simulator and, where it was measured, the "
-        "real engine. With one slot all three agree; with four slots the formula is far too hopeful.")
+        "Two panels of mean end-to-end time over the request rate, with one slot and with four: formula, simulator "
+        "and, where it was measured, the real engine.")
 
 
 def _panel(curve: Curve, real: Real) -> Panel:

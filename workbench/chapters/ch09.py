@@ -93,8 +93,8 @@ def router_chart(found: Played, report_s: float) -> Chart:
         "routers", "router", (found.panel("time to first token (s)", {
             "95th percentile": playing.ttft_s(0.95), "median": playing.ttft_s(0.5)}),),
         f"Who follows a report that is up to {report_s:g} s old sends everything to the same replica until the next.",
-        found.basis, "The median and the 95th percentile of time to first token for five routers: following old "
-        "reports is worst, correcting them by what was sent since is as good as fresh knowledge.", found.names,
+        found.basis, "The median and the 95th percentile of time to first token for five routers: two that follow no "
+        "report, two that follow old ones, and one that corrects them by what was sent since.", found.names,
     )
 
 

@@ -149,7 +149,7 @@ def copies_chart(found: Mapping[str, list[Carried]], gpus: int) -> Chart:
         f"The same {gpus} GPUs as several copies or one large one: {TARGET_FRAC:.0%} of requests with a first token "
         f"within {SLO.ttft_s:g} s and {1e3 * (SLO.tpot_s or 0):g} ms for each after it.",
         f"n = {first[0].seeds} seeds, the highest rate found whose whole interval keeps the promise; {MODEL} {QUANT}, "
-        "shipped profiles", "Bars of the request rate that eight GPUs carry, by how they are divided into copies.",
+        "shipped profiles", f"Bars of the request rate that {gpus} GPUs carry, by how they are divided into copies.",
         tuple(dict.fromkeys(_split(row, gpus) for rows in found.values() for row in rows)))
 
 
