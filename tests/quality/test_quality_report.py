@@ -1,5 +1,6 @@
 """Quality joined with speed: by weights and KV type, mismatches said, nothing ranked that items cannot tell apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,17 @@ def test_a_sentence_says_what_was_shown_and_no_more(answers: Path) -> None:
     assert (by["Q4_0"].values["flips"], by["Q4_0"].values["flips_n"]) == (3, 200)
     assert by["Q2_K"].tasks["task"].retained == pytest.approx(0.8)
     assert by["F16"].tasks["task"].retained_low == 1
+
+
+def test_what_failed_or_was_cut_is_said(answers: Path) -> None:
+    log = one_of(cells(answers), "Q4_0")
+    failed = replace(log.rows[0], outcome="failed", error="HTTP 500", answer=None, correct=None, score=None)
+    rows = (failed, replace(log.rows[1], truncated=True), *log.rows[2:])
+    write_log(replace(log, rows=rows), answers / "llama.cpp-Q4_0-1" / "rows.parquet")
+    found, table = report([answers], [], [])
+    assert "Q4_0: 1 of 200 answers failed; they count in no score." in found.lines
+    assert "Q4_0: 1 of 200 prompts did not fit and lost their beginning." in found.lines
+    assert {row.label: row.tasks["task"].share.n for row in table}["Q4_0"] == 199
 
 
 def test_speed_joins_on_weights_and_what_does_not_match_is_said(answers: Path) -> None:

@@ -37,7 +37,8 @@ def report(
     rows = tuple(one.row for one in compared)
     sentences = [sentence(one, compared[0]) for one in compared[1:]]
     shown: list[Chart | Table] = [decision(compared), *paretos(rows), distances_of(rows)]
-    lines = [_measured(first, rows), *sentences, *_beware(compared), *_beside(compared), *_missing(rows, known)]
+    lines = [_measured(first, rows), *sentences, *_beware(compared), *_not_whole(compared), *_beside(compared),
+             *_missing(rows, known)]
     data = {"kind": KIND, "schema": SCHEMA, "base": first.label, "sentences": sentences,
             "rows": [{"label": row.label, **row.words, **row.values} for row in rows]}
     about = _about(first, [one.cell for one in compared], load or (loads[0] if loads else ""))
@@ -115,6 +116,19 @@ def _measured(base: Cell, rows: Sequence[QualityRow]) -> str:
 
 def _beware(compared: Sequence[Compared]) -> list[str]:
     return [f"{one.row.label}: {text}." for one in compared for text in one.cell.beware]
+
+
+def _not_whole(compared: Sequence[Compared]) -> list[str]:
+    """Items without an answer, and prompts that were cut."""
+    lines = []
+    for one in compared:
+        rows = one.cell.log.rows if one.cell.log is not None else ()
+        failed, cut = sum(row.outcome != "ok" for row in rows), sum(row.truncated for row in rows)
+        if failed:
+            lines.append(f"{one.row.label}: {failed} of {len(rows)} answers failed; they count in no score.")
+        if cut:
+            lines.append(f"{one.row.label}: {cut} of {len(rows)} prompts did not fit and lost their beginning.")
+    return lines
 
 
 def _beside(compared: Sequence[Compared]) -> list[str]:
