@@ -41,6 +41,12 @@ def test_break_even_by_hand() -> None:
     assert found.reachable is False  # 0.5 requests a second is more than the 0.4 it carries
 
 
+def test_cached_tokens_have_their_own_price_where_there_is_one() -> None:
+    assert api_usd_per_hour(LOAD, 0.5, 2.0, cached_frac=0.25) == pytest.approx(0.36)
+    found = api_usd_per_hour(LOAD, 0.5, 2.0, cached_frac=0.25, usd_per_million_cached_tok=0.1)
+    assert found == pytest.approx(0.27 * 0.5 + 0.09 * 0.1 + 0.09 * 2.0)
+
+
 @given(
     st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 99),
     st.integers(1, 99),

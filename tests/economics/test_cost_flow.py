@@ -57,6 +57,11 @@ power_kw = 1
 usd_per_kwh = 0.1
 pue = 1.5
 burst = "rent"
+[api]
+name = "elsewhere"
+usd_per_million_input_tok = 0.5
+usd_per_million_cached_tok = 0.1
+usd_per_million_output_tok = 1.5
 """
 
 
@@ -96,6 +101,15 @@ def test_the_bills_by_hand(found: dict[str, Any]) -> None:
     assert ways["own"]["kg_co2_per_month"] == pytest.approx(0.4 * ways["own"]["kwh_per_month"])
     assert ways["both"]["usd_per_hour"] <= min(ways["own"]["usd_per_hour"], fixed["usd_per_hour"])
     assert found["choice"] == min(ways.values(), key=lambda row: row["usd_per_hour"])["name"]
+
+
+def test_the_apis_bill_by_hand(found: dict[str, Any]) -> None:
+    """The server has no cache, so nothing is at the price of cached tokens."""
+    api = found["api"]
+    assert api["usd_per_hour"] == pytest.approx(0.36 * 0.5 + 0.36 * 1.5, rel=0.02)
+    assert api["usd_per_thousand_requests"] == pytest.approx(0.002)
+    assert api["usd_per_user_month"] == pytest.approx(api["usd_per_hour"] * 730 / 1000)
+    assert api["usd_per_million_tok"] == {"input": 0.5, "cached": 0.1, "output": 1.5}
 
 
 def test_no_bill_is_below_the_bound_of_the_hardware(found: dict[str, Any]) -> None:

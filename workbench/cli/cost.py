@@ -44,7 +44,8 @@ def _text(found: dict[str, Any]) -> Any:
         *(f"{escape(row['name'])}: {escape(row['note'])}{_energy(row)}." for row in found["ways"] if row["note"]),
     ]
     if api is not None:
-        lines.append(f"API {escape(api['name'])}: {api['usd_per_hour']:.3g} USD/h, {api['usd_per_month']:.3g} a month.")
+        lines.append(f"API {escape(api['name'])}: {api['usd_per_hour']:.3g} USD/h, {api['usd_per_month']:.3g} a month, "
+                     f"{api['usd_per_thousand_requests']:.3g} per 1k requests.")
     stale = [f"{name} ({row['as_of']})" for name, row in found["prices"].items() if row["stale"]]
     if stale:
         lines.append(f"Prices older than a year: {escape(', '.join(stale))}; check them.")

@@ -27,10 +27,14 @@ class BreakEven:
         return self.self_hosted_usd_per_hour < self.api_usd_per_hour
 
 
-def api_usd_per_hour(load: Load, usd_per_million_input_tok: float, usd_per_million_output_tok: float) -> float:
-    """What the API charges for an hour of this load."""
-    paid = load.input_tok_per_hour * usd_per_million_input_tok + load.output_tok_per_hour * usd_per_million_output_tok
-    return paid / _MILLION
+def api_usd_per_hour(
+    load: Load, usd_per_million_input_tok: float, usd_per_million_output_tok: float, *, cached_frac: float = 0.0,
+    usd_per_million_cached_tok: float | None = None,
+) -> float:
+    """What the API charges for an hour of this load; `cached_frac` of the prompts at their own price, if it has one."""
+    less = usd_per_million_input_tok - usd_per_million_cached_tok if usd_per_million_cached_tok is not None else 0.0
+    prompt = load.input_tok_per_hour * (usd_per_million_input_tok - cached_frac * less)
+    return (prompt + load.output_tok_per_hour * usd_per_million_output_tok) / _MILLION
 
 
 def break_even(

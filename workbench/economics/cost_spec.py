@@ -100,6 +100,12 @@ class OwnedWay(Settings):
 Way = Annotated[RentedWay | OwnedWay, Field(discriminator="kind")]
 
 
+class CachingApi(ApiSpec):
+    """`usd_per_million_cached_tok`: of what its cache finds of the prompts, taken to be as much as ours finds."""
+
+    usd_per_million_cached_tok: Usd | None = None
+
+
 class CostSpec(Settings):
     """`workbench cost` reads this."""
 
@@ -108,7 +114,7 @@ class CostSpec(Settings):
     slo: SloSpec
     serves: ServesSpec
     way: tuple[Way, ...] = Field(min_length=1)
-    api: ApiSpec | None = None
+    api: CachingApi | None = None
     window_s: float = Field(default=300.0, gt=0)  # of each simulation
     seeds: tuple[int, ...] = Field(default=(1, 2, 3, 4, 5), min_length=2)
     levels: int = Field(default=6, ge=1, le=96)  # distinct rates that are simulated; the day's are rounded up to them

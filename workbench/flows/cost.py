@@ -20,6 +20,7 @@ from workbench.flows import ways
 from workbench.flows.load_levels import Day, OnLevel, simulate_day
 from workbench.flows.ways import Bill, Stale
 from workbench.flows.work import token_work
+from workbench.hardware.prices import ApiPrice
 from workbench.stats.intervals import t_interval
 
 KIND, SCHEMA = "workbench.cost", 1
@@ -47,17 +48,16 @@ def cost(spec: CostSpec, base: Path, *, today: date | None = None, on_level: OnL
     work, busy = token_work(day), float(np.mean([one.trial.busy_frac for one in day.levels]))
     rows = [_row(title, kind, priced, busy, day, spec, work) for title, kind, priced in bills]
     cheapest = min(rows, key=lambda row: row["usd_per_hour"])
-    paid = None if api is None else api_usd_per_hour(day.load, api.usd_per_million_input_tok,
-                                                     api.usd_per_million_output_tok)
+    paid = None if api is None or spec.api is None else api_usd_per_hour(
+        day.load, api.usd_per_million_input_tok, api.usd_per_million_output_tok, cached_frac=_cached_frac(day),
+        usd_per_million_cached_tok=spec.api.usd_per_million_cached_tok)
     return {
         "kind": KIND, "schema": SCHEMA, "workbench": __version__, "title": spec.title, "origin": "simulated",
         "load": asdict(day.load) | {"rates_rps": list(day.rates_rps), "users": spec.load.users,
                                     "seeds": list(spec.seeds)},
         "slo": spec.slo.model_dump(exclude_none=True), "profile_source": day.profile.source,
         "profile_sha256": day.profile.sha256, "day": _day(day, spec, busy), "ways": rows,
-        "api": None if api is None or paid is None else {
-            "name": api.name, "usd_per_hour": paid, "usd_per_month": paid * HOURS_PER_MONTH,
-            "usd_per_million_tok": {"input": api.usd_per_million_input_tok, "output": api.usd_per_million_output_tok}},
+        "api": None if api is None or paid is None else _api(api, paid, day, spec),
         "prices": stale.used, "choice": cheapest["name"], "answer": _answer(cheapest, paid, spec),
     }
 
@@ -88,7 +88,7 @@ def _row(
     bill = priced(ways.machines_of(day.replicas(), spec), busy)
     seeds = [priced(ways.machines_of(day.replicas(seed), spec), busy).usd_per_hour for seed in range(len(spec.seeds))]
     spread, load = t_interval(np.array(seeds)), day.load
-    cached = float(np.mean([one.trial.cached_frac for one in day.levels]))
+    cached = _cached_frac(day)
     parts = split(bill.usd_per_hour, load.input_tok_per_hour * (1 - cached), load.input_tok_per_hour * cached,
                   load.output_tok_per_hour, work)
     hour = priced([1] * len(day.rates_rps), busy).usd_per_hour / spec.serves.replicas_per_machine
@@ -105,6 +105,24 @@ def _row(
         "bound_usd_per_million_output_tok": naive_usd_per_million(hour, day.peak_rps * load.output_tok_mean, 1.0),
         "machines_max": bill.machines_max, "machine_hours_per_day": bill.machine_hours_per_day,
         "kwh_per_month": bill.kwh_per_month, "kg_co2_per_month": bill.kg_co2_per_month, "note": bill.note,
+    }
+
+
+def _cached_frac(day: Day) -> float:
+    """Of the prompts' tokens, over the parts of the day."""
+    return float(np.mean([one.trial.cached_frac for one in day.levels]))
+
+
+def _api(api: ApiPrice, paid: float, day: Day, spec: CostSpec) -> dict[str, Any]:
+    """The same figures as of a way; its prices are what it asks, not what a token costs it."""
+    month = paid * HOURS_PER_MONTH
+    return {
+        "name": api.name, "usd_per_hour": paid, "usd_per_month": month,
+        "usd_per_million_tok": {
+            "input": api.usd_per_million_input_tok, "output": api.usd_per_million_output_tok,
+            "cached": spec.api.usd_per_million_cached_tok if spec.api is not None else None},
+        "usd_per_thousand_requests": unit_cost(paid, day.load).usd_per_thousand_requests,
+        "usd_per_user_month": month / spec.load.users if spec.load.users else None,
     }
 
 
