@@ -152,7 +152,7 @@ def cold_chart(found: Cold) -> Chart:
         "A replica that compiles as it serves holds up the line at each new shape, long after it was started.",
         f"n = {len(found.lazy_s)} requests of one run, seed {found.seed}; profile {LAZY} (roofline; a compilation is "
         "assumed)", "Marks of the time to first token in order of arrival: with shapes compiled before they are short "
-        "from the first, with shapes compiled as they come they rise a thousandfold again and again.")
+        "from the first, with shapes compiled as they come they rise again at each new shape.")
 
 
 def preempted(seeds: int, quick: bool) -> Played:

@@ -80,7 +80,7 @@ def bits_chart() -> Chart:
         "Four bits cost next to nothing; two leave next to nothing. Large models bend elsewhere.",
         f"n = {curve[0]['cloze_n']} facts in each of {len(x)} formats of the shipped model; source: "
         "datasets/models/tiny/curve.json",
-        "A line over bits per weight that is flat down to about three and a half bits and falls steeply below.")
+        "A line over bits per weight: flat where there are many, steep where there are few.")
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ def check_chart(found: tuple[Check, ...]) -> Chart:
         "A key of random bits needs one round of a hash; a slow one (PBKDF2) is for what people choose.",
         f"n = {found[0].n} timings of {TOGETHER} checks each on this machine ({found[-1].n} of one password hash), "
         "whiskers are the middle half",
-        "The time of one check on a logarithmic axis: API keys, remembered keys, signed tokens, and a password hash "
-        "that takes a thousand times as long.", names)
+        "The time of one check on a logarithmic axis: API keys, remembered keys, signed tokens, and a password "
+        "hash, which is slow on purpose.", names)
 
 
 def check_table(found: tuple[Check, ...]) -> Table:
