@@ -1,6 +1,7 @@
 """A suite on a real engine: resumable after a kill, failures as rows, and what is wrong with it said in one line."""
 
 import contextlib
+import gzip
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from workbench.flows import quality_show
 from workbench.flows.quality import Suite
 from workbench.flows.quality_spec import SuiteSpec
 from workbench.paths import data
+from workbench.quality.distance.text import read_text
 from workbench.quality.rows import Row
 from workbench.quality.store import PART, ROWS, QualityLog, read, write
 from workbench.quality.task_spec import TaskSpec
@@ -206,6 +208,31 @@ def test_what_is_wrong_with_an_item_is_said_with_its_line(form: str, line: str, 
     spec = TaskSpec.model_validate({"name": "x", "file": str(tmp_path / "x.jsonl"), "form": form})
     with pytest.raises(UsageError, match=said):
         Lines(spec).items()
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (b'{"prompt": "caf\xe9"}', "x.jsonl: cannot be read: 'utf-8' codec"),
+    (b"[" * 100_000, "x.jsonl:1: not JSON"),
+])
+def test_a_file_that_is_no_text_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        Lines(TaskSpec.model_validate({"name": "x", "file": str(tmp_path / "x.jsonl"), "form": "text"})).items()
+
+
+def test_a_damaged_archive_is_one_line(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"text": "a b c d e f g"}\n' * 99)
+    (tmp_path / "x.jsonl.gz").write_bytes(whole[:20] + bytes(9) + whole[29:])
+    with pytest.raises(UsageError, match=r"x\.jsonl\.gz: cannot be read"):
+        Lines(TaskSpec.model_validate({"name": "x", "file": str(tmp_path / "x.jsonl.gz"), "form": "text"}))
+
+
+def test_a_line_ends_where_its_json_does(tmp_path: Path) -> None:
+    """U+2028 and U+0085 are characters of a text; a byte-order mark and a carriage return are none."""
+    (tmp_path / "x.jsonl").write_bytes('\ufeff{"text": "a\u2028b"}\r\n\r\n{"text": "c\x85d"}'.encode())
+    items = Lines(TaskSpec.model_validate({"name": "x", "file": str(tmp_path / "x.jsonl"), "form": "text"})).items()
+    assert [(item.item, item.prompt) for item in items] == [("1", "a\u2028b"), ("3", "c\x85d")]
+    assert len(read_text(tmp_path / "x.jsonl", lambda text: list(map(ord, text))).rows) == 2
 
 
 def test_a_choice_may_name_its_answer_and_options_begin_with_a_space(tmp_path: Path) -> None:

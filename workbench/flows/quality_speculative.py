@@ -32,7 +32,7 @@ def prompts_of(path: Path | None, model: ModelFile, most: int) -> tuple[tuple[in
     file = path or datasets() / "tiny_world" / "code.jsonl"
     words = tokenizer.load(model.tokenizer_path)
     try:
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()][:most]
+        lines = [line for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()][:most]
         return tuple(tuple(words.encode(str(json.loads(line)["prompt"]), special=True)) for line in lines)
     except FileNotFoundError:
         raise UsageError(f"{file}: no such file; give a JSONL file with a column 'prompt'") from None

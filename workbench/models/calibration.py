@@ -52,9 +52,9 @@ def world_rows(vocabulary: Vocabulary, vocab: int, rows: int, row_tok: int, *, s
 
 def file_rows(path: Path, vocabulary: Vocabulary, vocab: int, rows: int, row_tok: int) -> Rows:
     """A text file, or a .jsonl whose lines hold a "text"; UsageError where it is too short."""
-    lines = read_text(path).splitlines(keepends=True)
-    texts = [_text_of(line, number, path.name) for number, line in enumerate(lines, 1)] \
-        if path.suffix == ".jsonl" else lines
+    text = read_text(path)
+    texts = [_text_of(line, number, path.name) for number, line in enumerate(text.split("\n"), 1) if line.strip()] \
+        if path.suffix == ".jsonl" else text.splitlines(keepends=True)
     cut = _cut(iter(texts), vocabulary, vocab, rows, row_tok)
     if len(cut) < rows:
         raise UsageError(f"{path.name}: too short: it fills {len(cut)} of {rows} rows of {row_tok} tokens; "

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ class Lines:
     def __init__(self, spec: TaskSpec) -> None:
         self.spec, path = spec, Path(spec.file)
         try:
-            self._content = _content(path)
+            content = _content(path)
+            self._text = content.decode("utf-8-sig")
         except FileNotFoundError:
             raise UsageError(f"task {spec.name}: file: {path}: no such file") from None
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise UsageError(f"task {spec.name}: file: {path.name}: cannot be read: {error}") from None
-        self.sha256 = hashlib.sha256(self._content).hexdigest()
+        self.sha256 = hashlib.sha256(content).hexdigest()
         self._name = path.name
 
     def items(self, chat: Chat | None = None) -> list[Item]:
@@ -48,7 +50,7 @@ class Lines:
         assert form is not None
         template = Template(self.spec.template or DEFAULT_TEMPLATE[form], "template")
         read = 0
-        for number, line in enumerate(self._content.decode("utf-8", "replace").splitlines(), 1):
+        for number, line in enumerate(self._text.split("\n"), 1):  # splitlines() would also cut inside a text
             if not line.strip():
                 continue
             if self.spec.limit is not None and read >= self.spec.limit:
@@ -96,7 +98,7 @@ def _content(path: Path) -> bytes:
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not JSON: {error}") from None
     if not isinstance(row, dict):
         raise UsageError(f"{where}: not a JSON object")

@@ -54,13 +54,13 @@ def read_text(
 
 def _documents(path: Path, most: int | None) -> Iterator[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would also cut inside a text
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; give a JSONL file with a column 'text'") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.name}: cannot be read as text: {error}") from None
-    for number, line in enumerate([line for line in lines if line.strip()][:most], 1):
+    for number, line in [(number, line) for number, line in enumerate(lines, 1) if line.strip()][:most]:
         try:
             yield str(json.loads(line)["text"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(f"{path.name}:{number}: not a JSON object with a column 'text'") from None
