@@ -68,6 +68,8 @@ def test_a_suite_asks_every_item_once_and_only_what_is_missing(tmp_path: Path) -
     more = TINY.replace("limit = 4", "limit = 6")
     plan = suite(more, out).plan()
     assert (plan[0]["left"], plan[0]["basis"]) == (4, "measured")
+    larger = more.replace('model = ["tiny"]', 'model = ["tiny", "tiny-5m"]')
+    assert [cell["basis"] for cell in suite(larger, out).plan()] == ["measured", "default"]
     suite(more, out).run()
     assert set(first) < set(rows_of(out))
     assert len({row.key for row in rows_of(out)}) == len(rows_of(out)) == 12

@@ -88,9 +88,9 @@ class Suite:
             log = logs[cell.folder]
             rows = {} if log is None else log.by_key
             left = [item for item, _ in missing(planned, rows)]
-            near = [row for other, one in logs.items() if one is not None
-                    and one.provenance.engine == cell.setting.engine for row in one.rows]
             model = self.shelf.model(cell.setting)
+            near = [row for one in logs.values() if one is not None and one.provenance.engine == cell.setting.engine
+                    and (model is None or one.provenance.model == model.name) for row in one.rows]
             seconds, basis = estimate_s(left, near, model.params if model is not None else 7_000_000_000)
             found.append({"cell": cell.setting.label, "folder": cell.folder.name, "items": _count(planned),
                           "left": len(left), "seconds": round(seconds, 1), "basis": basis,
