@@ -104,6 +104,23 @@ def test_an_echoing_server_gives_what_it_says() -> None:
         assert found.greedy == (False,)
 
 
+@pytest.mark.parametrize("prompt", ["Q: a", "<|endoftext|>Q: a"])
+def test_begin_of_text_stands_once_before_a_prompt(prompt: str) -> None:
+    """Whether a chat template wrote it or not; a server of texts adds its own."""
+    asked = []
+
+    def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        asked.append(body["prompt"])
+        return 200, {"choices": [{"text": "b"}]}
+
+    with answering(answer) as url, Http(url, None, 5) as http:
+        for ids in (False, True):
+            EchoServer(http, "m", WORDS, None, ids=ids).generate(prompt, Sampling(), None)
+    assert asked == ["Q: a", [WORDS.prefix, *WORDS.encode("Q: a")]]
+    with Http(url, None, 5) as http, pytest.raises(AskFailed, match="do not fit a context of 66"):
+        EchoServer(http, "m", WORDS, 66, ids=False).generate(prompt, Sampling(), None)
+
+
 @pytest.mark.parametrize(("values", "said"), [
     (None, "`echo` is ignored there"),
     ([-0.5], f"1 log-probabilities for {len(SENT)} tokens"),

@@ -37,6 +37,10 @@ class FileWords:
     def encode(self, text: str) -> list[int]:
         return self._vocabulary.encode(text)
 
+    def without_prefix(self, text: str) -> str:
+        """For a server that puts begin-of-text before any text itself: what a chat template wrote would be a second."""
+        return text.removeprefix(self._vocabulary.decode([self.prefix])) if self.adds_prefix else text
+
     def _named(self, folder: Path) -> int:
         """Where nothing is added: begin-of-text, else end-of-text, as the configuration names them."""
         file = folder / "tokenizer_config.json"
@@ -53,7 +57,7 @@ class FileWords:
 class EchoServer:
     """An Asker for vLLM and whatever else echoes. Prompts are sent as token ids, or as text where `ids` is false."""
 
-    def __init__(self, http: Http, model: str, words: Words | None, room_tok: int | None, *, ids: bool = True,
+    def __init__(self, http: Http, model: str, words: FileWords | None, room_tok: int | None, *, ids: bool = True,
                  extra: dict[str, Any] | None = None) -> None:
         self._http, self._model, self._words, self.room_tok, self._ids = http, model, words, room_tok, ids
         self._extra = extra or {}
@@ -95,12 +99,9 @@ class EchoServer:
         return Likelihoods((sum(value for value, _ in steps),), (all(top for _, top in steps),), 1, len(steps), False)
 
     def generate(self, prompt: str, sampling: Sampling, seed: int | None) -> Generated:
-        start = None
-        if self._words is not None and self._ids:
-            room_tok = None if self.room_tok is None else max(self.room_tok - sampling.max_tok, 0)
-            start = begun(self._words, prompt, room_tok)
+        start = self._start(prompt, sampling.max_tok)
         answer = self._ask({
-            "prompt": prompt if start is None else list(start.ids), "max_tokens": sampling.max_tok,
+            "prompt": self._sent(prompt, start), "max_tokens": sampling.max_tok,
             "temperature": sampling.temperature, "top_p": sampling.top_p, "stop": list(sampling.stop[:MOST_STOPS]),
             **({} if seed is None else {"seed": seed}),
         })
@@ -111,6 +112,22 @@ class EchoServer:
             raise AskFailed(f"{COMPLETIONS}: the answer holds no text")
         return Generated(until(text, sampling.stop), usage.get("prompt_tokens") if start is None else len(start.ids),
                          usage.get("completion_tokens"), start is not None and start.truncated)
+
+    def _start(self, prompt: str, most_tok: int) -> Cut | None:
+        """The prompt in tokens, where the tokenizer is known. A server that takes texts alone is sent none that does
+        not fit: what it would do with it is its own."""
+        if self._words is None:
+            return None
+        start = begun(self._words, prompt, None if self.room_tok is None else max(self.room_tok - most_tok, 0))
+        if start.truncated and not self._ids:
+            raise AskFailed(f"prompt and answer of {most_tok} tokens do not fit a context of {self.room_tok}, and this "
+                            "server takes no token ids by which to cut it; give a smaller max_tok, or another engine")
+        return start
+
+    def _sent(self, prompt: str, start: Cut | None) -> str | list[int]:
+        if self._words is None or start is None:
+            return prompt
+        return list(start.ids) if self._ids else self._words.without_prefix(prompt)
 
     def _steps(self, one: Cut) -> list[Step]:
         """(log-probability, greedy) of every scored token."""
