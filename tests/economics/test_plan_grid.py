@@ -108,8 +108,11 @@ def test_the_front_is_what_nothing_beats(options: list[Option]) -> None:
 
 def test_the_command_takes_the_quality_that_is_asked(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (base / "plan.toml").write_text(TEXT, encoding="utf-8")
-    main(["plan", str(base / "plan.toml"), "--out", str(base / "out"), "--min-quality", "0.94", "--json"])
-    assert json.loads(capsys.readouterr().out)["min_quality"] == 0.94
+    with pytest.raises(SystemExit) as nothing_is_left:
+        main(["plan", str(base / "plan.toml"), "--out", str(base / "out"), "--min-quality", "0.94", "--json"])
+    assert nothing_is_left.value.code == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["min_quality"], found["choice"]) == (0.94, None)
     main(["plan", str(base / "plan.toml"), "--out", str(base / "out2")])
     shown = capsys.readouterr().out
     assert "Pareto: candidate" in shown

@@ -93,6 +93,8 @@ def test_the_plan_prints_the_mismatch_beside_the_candidate(
         capsys.readouterr().out.split())
     (candidate,) = json.loads((tmp_path / "out" / "plan.json").read_text())["candidates"]
     assert (candidate["quality"], candidate["quality_met"], candidate["rejected"]) == (0.96, True, None)
-    main([*asked, "t=0.97", "--out", str(tmp_path / "out2"), "--json"])
+    with pytest.raises(SystemExit) as nothing_is_left:
+        main([*asked, "t=0.97", "--out", str(tmp_path / "out2"), "--json"])
+    assert nothing_is_left.value.code == 1
     assert json.loads(capsys.readouterr().out)["candidates"][0]["rejected"] == \
         "quality binds: 0.96, 0.97 is asked, 0.01 short"

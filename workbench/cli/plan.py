@@ -24,7 +24,8 @@ def command(
 
     Found by simulation on the candidates' profiles, on the same requests for each; beside it stands what
     dividing the load by peak throughput would have said. A [grid] makes candidates of every combination; what is
-    rejected says which constraint binds and by how much. `workbench init plan` writes a commented example.
+    rejected says which constraint binds and by how much; exit code 1 where nothing is left. `workbench init plan`
+    writes a commented example.
 
     \b
     Example:
@@ -40,6 +41,8 @@ def command(
     found = plan_file(plan_path, folder, on_candidate=lambda name: note(f"simulate candidate {name} ..."),
                       min_quality=least, quality=quality)
     emit(found, as_json, lambda: _text(found, shown(folder / "plan.json")))
+    if found["choice"] is None:
+        raise SystemExit(1)
 
 
 def plan_table(found: dict[str, Any]) -> Any:
