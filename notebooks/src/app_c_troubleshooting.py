@@ -8,7 +8,7 @@
 #     chapter: "C"
 #     modes: [technique, practice]
 #     readers: whoever has a run log and a complaint
-#     run_s: 25
+#     run_s: 20
 #     quick_s: 2
 #     basis:
 #       simulated: one engine's batching, and shipped scenarios of the control plane, on a shipped profile of an H100

@@ -8,7 +8,7 @@
 #     chapter: "G"
 #     modes: [concept, technique]
 #     readers: whoever wonders whether a TPU would be cheaper
-#     run_s: 20
+#     run_s: 15
 #     quick_s: 4
 #     basis:
 #       roofline: profiles of TPUs, for nobody measured one here

@@ -8,7 +8,7 @@
 #     chapter: "4"
 #     modes: [concept, technique, practice]
 #     readers: whoever must choose an engine
-#     run_s: 2
+#     run_s: 7
 #     quick_s: 2
 #     basis:
 #       measured: four engines on one CPU core each, kept in datasets/measured

@@ -8,7 +8,7 @@
 #     chapter: "5"
 #     modes: [concept, technique, practice]
 #     readers: whoever puts a first gate before one engine
-#     run_s: 120
+#     run_s: 140
 #     quick_s: 4
 #     basis:
 #       measured: llama.cpp with the shipped model, started on this machine (not with `quick`)

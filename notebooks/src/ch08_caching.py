@@ -8,7 +8,7 @@
 #     chapter: "8"
 #     modes: [concept, technique, practice]
 #     readers: whoever thinks of answering twice what was computed once
-#     run_s: 45
+#     run_s: 15
 #     quick_s: 2
 #     basis:
 #       simulated: the cache that the control plane runs, before drawn questions

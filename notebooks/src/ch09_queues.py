@@ -8,7 +8,7 @@
 #     chapter: "9"
 #     modes: [concept, technique, practice]
 #     readers: whoever puts a queue and several replicas behind one address
-#     run_s: 90
+#     run_s: 50
 #     quick_s: 4
 #     basis:
 #       derived: Erlang's formulas

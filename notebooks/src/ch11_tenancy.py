@@ -8,7 +8,7 @@
 #     chapter: "11"
 #     modes: [concept, technique]
 #     readers: whoever puts several customers on one fleet
-#     run_s: 40
+#     run_s: 15
 #     quick_s: 2
 #     basis:
 #       simulated: one replica on a shipped profile of an H100, two tenants

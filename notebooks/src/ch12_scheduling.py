@@ -8,7 +8,7 @@
 #     chapter: "12"
 #     modes: [concept, technique, practice]
 #     readers: whoever promises different things to different customers of one fleet
-#     run_s: 40
+#     run_s: 30
 #     quick_s: 5
 #     basis:
 #       simulated: a small fleet on a shipped profile of an H100, four tenants of three tiers, two bursts

@@ -8,7 +8,7 @@
 #     chapter: "13"
 #     modes: [concept, technique]
 #     readers: whoever divides memory among requests and tenants
-#     run_s: 25
+#     run_s: 10
 #     quick_s: 1
 #     basis:
 #       simulated: the allocator that the control plane runs, before drawn requests

@@ -8,7 +8,7 @@
 #     chapter: "14"
 #     modes: [technique, practice]
 #     readers: whoever must say what each customer costs
-#     run_s: 30
+#     run_s: 25
 #     quick_s: 2
 #     claims: [cost-per-request]
 #     basis:

@@ -8,7 +8,7 @@
 #     chapter: "15"
 #     modes: [concept, technique, practice]
 #     readers: whoever has a model that is too large or too slow for one GPU
-#     run_s: 40
+#     run_s: 25
 #     quick_s: 3
 #     basis:
 #       imported: kernel times of NVIDIA's database, in shipped profiles of H100 and L40S

@@ -8,7 +8,7 @@
 #     chapter: "16"
 #     modes: [concept, practice]
 #     readers: whoever must say whether serving a model pays
-#     run_s: 30
+#     run_s: 10
 #     quick_s: 2
 #     basis:
 #       derived: a month-by-month model on prices with sources
