@@ -300,6 +300,19 @@ def test_engines_must_agree_where_an_option_is_ahead_in_either(tmp_path: Path, m
     assert (found["holds"], task["holds"], task["equal"], task["n"]) == (holds, holds, 3, 4)
     assert [item["item"] for item in task["disagreements"]] == ["1"]
     assert task["largest_nats"] == pytest.approx(0.5 + margin_nats)
+    assert [item["near_tie"] for item in task["disagreements"]] == [holds]
+
+
+def test_written_texts_that_differ_are_listed_and_decide_nothing(tmp_path: Path) -> None:
+    out = two_cells(tmp_path, [Row("t", "0", outcome="ok", answer="b", output="b")])
+    log = read(out / "llama.cpp-tiny-F16")
+    write(QualityLog(log.provenance, (Row("t", "0", outcome="ok", answer="a", output="a"),), tasks=log.tasks),
+          out / "llama.cpp-tiny-F16" / ROWS)
+    (task,) = quality_show.crosscheck(out, "F16", "Q4_0")["tasks"]
+    assert (task["holds"], task["decisive"], task["equal"]) == (True, 0, 0)
+    assert [item["near_tie"] for item in task["disagreements"]] == [None]
+    shown = CliRunner().invoke(group, ["crosscheck", str(out), "F16", "Q4_0"], catch_exceptions=False).stdout
+    assert "not known" in shown
 
 
 def test_a_cell_is_found_by_what_no_other_has(tmp_path: Path) -> None:

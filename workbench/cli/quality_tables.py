@@ -4,6 +4,8 @@ from typing import Any
 
 from workbench.cli.common import escape, plain
 
+_NEAR = {True: "yes", False: "no", None: "not known"}
+
 
 def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
@@ -83,7 +85,7 @@ def agreement(found: dict[str, Any]) -> Any:
                       str(task["decisive_equal"]), largest)
         for item in task["disagreements"]:
             apart.add_row(escape(f"{task['task']} {item['item']}"), *(escape(_cut(item[key])) for key in
-                          ("expected", "first", "second")), "yes" if item["near_tie"] else "no")
+                          ("expected", "first", "second")), _NEAR[item["near_tie"]])
     head = "the same weights" if found["same_weights"] else "not the same weights_id: formats differ, or weights do"
     return Group(head, table, "", apart) if apart.row_count else Group(head, table)
 

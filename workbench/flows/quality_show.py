@@ -14,6 +14,7 @@ from workbench.quality.store import PART, ROWS, QualityLog, read
 from workbench.quality.task_spec import suggestion
 from workbench.stats.verdict import verdict
 
+_NOT = {True: False, False: True, None: None}
 NEAR_TIE_NATS = 0.05  # below it another order of the same sums may turn an answer
 
 
@@ -123,9 +124,10 @@ def crosscheck(out: Path, first: str, second: str, near_tie_nats: float = NEAR_T
 
 
 def _agreement(task: str, both: list[tuple[Row, Row]], near_tie_nats: float) -> Agreement:
-    def decisive(pair: tuple[Row, Row]) -> bool:
+    def decisive(pair: tuple[Row, Row]) -> bool | None:
+        """None of a text that was written: how near another one was, nobody knows."""
         margins = [row.margin_nats for row in pair if row.margin_nats is not None]
-        return bool(margins) and max(margins) > near_tie_nats
+        return max(margins) > near_tie_nats if margins else None
 
     def same(pair: tuple[Row, Row]) -> bool:
         x, y = pair
@@ -135,7 +137,7 @@ def _agreement(task: str, both: list[tuple[Row, Row]], near_tie_nats: float) -> 
     sure = [pair for pair in both if decisive(pair)]
     return Agreement(
         task, len(both), sum(map(same, both)), len(sure), sum(map(same, sure)), max(apart, default=None),
-        tuple(_change(*pair) | {"near_tie": not decisive(pair)} for pair in both if not same(pair)),
+        tuple(_change(*pair) | {"near_tie": _NOT[decisive(pair)]} for pair in both if not same(pair)),
     )
 
 
