@@ -1,7 +1,7 @@
 """A model whose files are not those of its provenance is refused."""
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from engines import find as find_engine
 from workbench.errors import Failure, UsageError, WorkbenchError
 from workbench.files import read_json, write_json
 from workbench.flows.engine_models import model_for
+from workbench.flows.inspect import inspect
 from workbench.models import find, provenance
 from workbench.models.folder import open_folder
 from workbench.models.licence import licence_of
@@ -111,6 +112,27 @@ def test_quantised_folders_are_known_by_what_they_say(folder: Path) -> None:
     write_json(folder / "config.json", config | {"quantization_config": []})
     with pytest.raises(Failure, match="no quant_method"):
         open_quantised(folder)
+
+
+def test_a_fetched_model_is_known_by_its_files(folder: Path) -> None:
+    """The hub tells neither parameters nor a weights_id: those come from the header, and from the weights."""
+
+    def fetched() -> None:
+        (folder / provenance.IN_FOLDER).unlink()
+        here = replace(told(folder), method="fetched", form="hub", bits_per_weight=0.0, params=0, weights_id="",
+                       source={"name": "owner/name", "licence": "mit"})
+        provenance.write(folder, here)
+
+    fetched()
+    found = inspect(str(folder))
+    assert (found["method"], found["params"], found["bits_per_weight"], found["licence"]) == (
+        "F16", 2_033_408, 16.0, "mit")
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", config | {"quantization_config": {"quant_method": "gptq"}})
+    fetched()
+    opened = open_quantised(folder)
+    assert opened.quant == "gptq"
+    assert len(opened.weights_id) == 64
 
 
 def test_the_licence_is_read_where_it_is_stated(tmp_path: Path) -> None:

@@ -62,14 +62,16 @@ def _by_id(model: str) -> dict[str, Any]:
 def _described(header: Header, path: Path, name: str) -> dict[str, Any]:
     told = provenance.read(path) if path.is_dir() or path.suffix == ".gguf" else None
     found, why = _of_config(header)
-    params = told.params if told else header.params or (found.params if found else None)
+    made = told if told is not None and told.tells_weights else None
+    params = made.params if made else header.params or (found.params if found else None)
+    method = made.method if made else header.method
     return {
-        "name": name or header.name, "form": header.form, "method": told.method if told else header.method,
+        "name": name or header.name, "form": header.form, "method": method,
         "licence": told.source.get("licence", header.licence) if told else header.licence,
         "tensors": header.tensors, "weight_bytes": header.weight_bytes, "kinds": dict(header.kinds),
         **(_architecture(found) if found else {"architecture": header.config.get("model_type"), "not_computed": why}),
         "params": params, "bits_per_weight": round(8 * header.weight_bytes / params, 4) if params else None,
-        "needs": _needs(header, found), "engines": _engines(header, told.method if told else header.method),
+        "needs": _needs(header, found), "engines": _engines(header, method),
         "provenance": asdict(told) if told else None,
     }
 

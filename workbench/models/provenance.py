@@ -40,6 +40,11 @@ class Provenance:
     kept_despite: str = ""  # what was wrong with it when the user kept it nevertheless
     schema: int = field(default=SCHEMA)
 
+    @property
+    def tells_weights(self) -> bool:
+        """Whether method, parameters and weights_id are known; of a fetched model only its files and source are."""
+        return bool(self.weights_id)
+
 
 def place(model: Path) -> Path:
     """Where the provenance of a model lies."""

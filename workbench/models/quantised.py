@@ -43,6 +43,7 @@ def open_quantised(path: Path) -> ModelFile:
     if not weights:
         pickled.refuse(path)
         raise UsageError(f"{path.name}: has no safetensors or ONNX file; fetch or make it again")
+    told = told if told is not None and told.tells_weights else None
     identity = told.weights_id if told else _identity(weights)
     return ModelFile(
         name=path.name, path=path.resolve(), quant=told.method if told else method, weights_id=identity,
