@@ -98,6 +98,14 @@ def test_speed_joins_on_weights_and_what_does_not_match_is_said(answers: Path) -
     assert all(one.speed is None for one in other), "another engine's speed says nothing of this one's"
 
 
+def test_models_of_an_endpoint_are_told_apart_by_name(tmp_path: Path) -> None:
+    for name in ("small", "large"):
+        about = collect("real", engine="openai", model=name)
+        write_log(QualityLog(about, (Row("task", "1", outcome="ok", score=1.0),)), tmp_path / name / "rows.parquet")
+    known = speed("", (1.0, 2.0), weights_id="", engine="openai", version="", model="small", kv_type="auto")
+    assert {one.model: one.speed for one in joined([tmp_path], [], [known])} == {"small": known, "large": None}
+
+
 def test_tensor_parallel_is_a_row_of_its_own_with_its_own_speed(answers: Path, tmp_path: Path) -> None:
     turned = np.ones(200)
     turned[:2] = 0

@@ -62,6 +62,7 @@ def test_what_is_retained_is_of_the_weights_and_of_the_engine_that_keeps_least()
     assert retained(rows, "t", "b", "f16") == 0.93
     assert retained(rows, "t", "b", "q8_0") is None, "another KV type is another question"
     assert retained(rows, "t", "c", "f16") is None
+    assert retained((*rows, row("", "", 0.9)), "t", "", "f16") is None, "nobody knows which weights those are"
     with pytest.raises(UsageError, match="no task 'u' in the quality table; it has t"):
         retained(rows, "u", "a", "f16")
 

@@ -79,7 +79,12 @@ def joined(quality: Sequence[Path], distances: Sequence[Path], speeds: Sequence[
 
 
 def _key(cell: Cell) -> tuple[str, ...]:
-    return cell.weights_id, cell.kv_type, cell.engine, cell.version, cell.quant, cell.gpus
+    return _what(cell), cell.kv_type, cell.engine, cell.version, cell.quant, cell.gpus
+
+
+def _what(one: Cell | Speed) -> str:
+    """The weights; of an endpoint, which does not tell them, the model's name."""
+    return one.weights_id or f"called {one.model}"
 
 
 def _of_log(log: QualityLog) -> Cell:
@@ -90,15 +95,15 @@ def _of_log(log: QualityLog) -> Cell:
 
 
 def _with_size(cell: Cell, every: Sequence[Cell]) -> Cell:
-    key = cell.weights_id, cell.engine, cell.version
-    same = (one.distance for one in every if (one.weights_id, one.engine, one.version) == key and one.distance)
+    key = _what(cell), cell.engine, cell.version
+    same = (one.distance for one in every if (_what(one), one.engine, one.version) == key and one.distance)
     return replace(cell, twin=next(same, None))
 
 
 def _with_speed(cell: Cell, speeds: Sequence[Speed]) -> Cell:
     """Of the same weights and KV type; of a mix else by name, from the model or what it grew to. Same engine first."""
     spread = [one for one in speeds if one.gpus == cell.gpus]
-    exact = [one for one in spread if (one.weights_id, one.kv_type) == (cell.weights_id, cell.kv_type)]
+    exact = [one for one in spread if (_what(one), one.kv_type) == (_what(cell), cell.kv_type)]
     named = [one for one in spread if (one.quant, one.kv_type) == (cell.quant, cell.kv_type) and mixes(cell.quant)
              and re.fullmatch(rf"{re.escape(cell.model)}(-\d+m)?", one.model)]
     near = exact or named

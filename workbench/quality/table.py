@@ -49,7 +49,8 @@ class QualityRow:
         return label_of(self.words["quant"], self.words["engine"], self.words["kv_type"], self.words.get("gpus", ""))
 
     def is_of(self, weights_id: str, kv_type: str) -> bool:
-        return self.words["weights_id"] == weights_id and self.words["kv_type"] == kv_type
+        """Weights without an id (of an endpoint, or never made) are nobody's."""
+        return bool(weights_id) and (self.words["weights_id"], self.words["kv_type"]) == (weights_id, kv_type)
 
 
 def mixes(quant: str) -> bool:
