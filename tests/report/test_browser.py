@@ -1,5 +1,6 @@
 """Reports in a real browser (Debian's chromium): nothing is loaded, no error, every plot drawn, no text cut off."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from workbench.cli.main import main
-from workbench.figures.chart import Chart, Panel, Series
+from workbench.figures.chart import MIME, Chart, Panel, Series
 from workbench.paths import root
 from workbench.report import beside, export, gallery, index, kept, lanes, library
 from workbench.report.style import DRAW
@@ -144,6 +145,18 @@ def test_a_broken_page_would_be_found(browser: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_name_has_one_colour_in_every_report(out: Path) -> None:
+    colours: dict[str, set[int]] = {}
+    for path in out.glob("*/*/notebook.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", ()):
+                for panel in output.get("data", {}).get(MIME, {}).get("panels", ()):
+                    for series in panel["series"]:
+                        colours.setdefault(series["name"], set()).add(series["colour"])
+    assert len(colours) > 50
+    assert {name: found for name, found in colours.items() if len(found) > 1} == {}
+
+
 def test_the_index_works_by_keyboard(browser: Any, out: Path) -> None:
     page, wrong = visit(browser, out / "index.html")
     assert page.evaluate("() => [...document.images].every((image) => image.naturalWidth > 0)")

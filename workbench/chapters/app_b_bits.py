@@ -71,7 +71,7 @@ def bits_chart(found: Kept) -> Chart:
     right = _series("shipped model", [row.values["bits_per_weight"] for row in found.tiny], shares, 0)
     return Chart(
         "bits", "bits per weight",
-        (Panel("mean KL divergence to 16 bits (nats)", far, log_y=True), Panel("share of functions right", (right,))),
+        (Panel("mean KL divergence to F16 (nats)", far, log_y=True), Panel("share of functions right", (right,))),
         "Each bit that goes moves the answers further. An 8B moves much further than the shipped model, whose world is "
         "small: do not take the one for the other. "
         f"{', '.join(f'{one.quant} {_bits(one):.1f}' for one in large)}.",

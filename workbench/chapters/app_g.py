@@ -171,7 +171,8 @@ def preempted_chart(found: Played) -> Chart:
     return Chart(
         "preempted", "machines taken away",
         (found.panel("requests lost (share)", {"lost": playing.share(("error", "rejected", "shed", "timeout"))}),
-         found.panel("95th percentile of time to first token (s)", {"answered": playing.ttft_s()}, first_colour=1)),
+         found.panel("95th percentile of time to first token (s)", {"of those answered": playing.ttft_s()},
+                     first_colour=1)),
         "Two of four spot machines go. A notice saves the requests; a start that compiles for minutes comes too late.",
         found.basis,
         "Two panels: the share of requests lost and the 95th percentile of time to first token, for machines that are "

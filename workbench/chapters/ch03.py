@@ -53,7 +53,7 @@ def format_chart(rows: Sequence[QualityRow]) -> Chart:
         Panel("size (MB)", (Series("file", names, sizes, "measured", "points", 2),)),
         Panel("mean KL divergence to F16 (nats)", (_points("distance", names, lost, 1),), log_y=True),
         Panel("share of functions right", (_points("code", names, right, 3),)))
-    timed = (Panel("output tokens per second, alone", (_points("speed", names, speed, 0),)),) if any(speed) else ()
+    timed = (Panel("tokens per second of one request", (_points("speed", names, speed, 0),)),) if any(speed) else ()
     return Chart(
         "formats", "format", (*panels, *timed),
         "The shipped model in each format: how large, how far from the unquantised, and what it still answers"
@@ -79,14 +79,13 @@ def published_chart() -> Chart:
     kl = tuple(lost[name].kl_mean for name in names)
     return Chart(
         "published", "format",
-        (Panel("size (GiB)", (Series("Llama 3.1 8B", names, tuple(item.size_gib for item in rows), "imported", "points",
-                                     2),)),
-         Panel("mean KL divergence (nats)", (Series(
-             "Llama 3 8B", names, kl, "imported", "points", 1, tuple(a - b for a, b in zip(kl, errors, strict=True)),
+        (Panel("size (GiB)", (Series("file", names, tuple(item.size_gib for item in rows), "imported", "points", 2),)),
+         Panel("mean KL divergence to F16 (nats)", (Series(
+             "distance", names, kl, "imported", "points", 1, tuple(a - b for a, b in zip(kl, errors, strict=True)),
              tuple(a + b for a, b in zip(kl, errors, strict=True))),), log_y=True),
-         Panel("output tokens per second, alone", (Series("Llama 3.1 8B", names, tuple(
+         Panel("tokens per second of one request", (Series("speed", names, tuple(
              item.decode_tok_per_s for item in rows), "imported", "points", 0),))),
-        "The same of a model of eight billion parameters, as others published it.",
+        "The same of Llama 3.1 8B (distance: of Llama 3 8B), as others published it.",
         f"n = {len(rows)} formats; source: ggml-org/llama.cpp, MIT; whiskers are 1.96 of its standard errors",
         "Three panels over formats of an 8B: size, divergence on a logarithmic axis, speed of one sequence.", names)
 

@@ -48,7 +48,7 @@ def format_chart(found: Sequence[Format]) -> Chart:
     if beaten := [one for one in found if one not in best]:
         series.append(_points("another is faster and nearer", beaten, 1))
     return Chart(
-        "formats", "output tokens per second, one request alone",
+        "formats", "tokens per second of one request",
         (Panel("mean KL divergence to F16 (nats)", tuple(series), log_y=True),),
         f"The distance is that of Llama 3 8B, the speed that of {MODEL} on a machine that the source does not name: "
         "what fewer bits bring, and what they take away.",

@@ -185,7 +185,8 @@ def failure_chart(found: Played) -> Chart:
     return Chart(
         "failure", "copies x GPUs of each",
         (found.panel("requests lost (share)", {"lost": lost}),
-         found.panel("95th percentile of time to first token (s)", {"answered": playing.ttft_s()}, first_colour=1)),
+         found.panel("95th percentile of time to first token (s)", {"of those answered": playing.ttft_s()},
+                     first_colour=1)),
         "One GPU dies for a while and takes its group along: of one large group everything is gone, of eight small "
         "ones an eighth.", found.basis.replace(found.profile, f"of {MODEL} {QUANT} on H100 for each split"),
         "Two panels over the division of eight GPUs into groups: the share of requests lost when one GPU dies, and the "

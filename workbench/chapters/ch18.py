@@ -123,7 +123,7 @@ def harm_chart(found: Mapping[str, Played]) -> Chart:
     n = len(next(iter(found.values())).seeds)
     return Chart(
         "left", "incident", (Panel("harm left with the remedy (share of that without)", (
-            Series("with the remedy", names, tuple(left.values()), "simulated", "bars"),), level=1.0,
+            Series("with the remedy", names, tuple(left.values()), "simulated", "bars", 1),), level=1.0,
             level_label="no better than without"),),
         "Each incident's own measure of harm, as in the table, with its remedy against without.",
         f"n = {n} seeds of each, means; shipped profile of an H100",

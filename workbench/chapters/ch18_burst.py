@@ -48,8 +48,8 @@ def refusing_s(run: PlaneResult) -> float:
 def help_chart(found: Played) -> Chart:
     return Chart(
         "burst", "start of a rented replica",
-        (found.panel("share of requests refused", {"refused": refused}),
-         found.panel("refusals go on for (s)", {"until the last refusal": refusing_s}, first_colour=1),
+        (found.panel("share of requests refused", {"refused": refused}, first_colour=1),
+         found.panel("refusals go on for (s)", {"until the last refusal": refusing_s}, first_colour=3),
          found.panel("replica-hours paid (h)", {"owned and rented": playing.replica_hours}, first_colour=2)),
         "Three times as many customers come and stay. Two replicas are owned, up to six are rented for the moment; "
         "they help from when they have started.", found.basis,
