@@ -29,10 +29,11 @@ from workbench.stats.intervals import Interval
 FACTS = {"version": {"asked": None, "seen": "1.0", "seen_via": "package"}}
 
 
-def cell(folder: Path, quant: str, right: np.ndarray, engine: str = "llama.cpp", tp: int = 1) -> Path:
+def cell(folder: Path, quant: str, right: np.ndarray, engine: str = "llama.cpp", tp: int = 1, model: str = "tiny",
+         weights_id: str = "") -> Path:
     facts = FACTS | {"tp": {"asked": tp, "seen": tp, "seen_via": "log"}}
-    about = collect("real", engine=engine, engine_facts=facts, model="tiny", quant=quant, kv_type="f16",
-                    weights_id=f"id of {quant}")
+    about = collect("real", engine=engine, engine_facts=facts, model=model, quant=quant, kv_type="f16",
+                    weights_id=weights_id or f"id of {quant}")
     rows = tuple(Row("task", f"i{i}", outcome="ok", correct=bool(value), score=float(value), answer=str(value))
                  for i, value in enumerate(right))
     (folder / f"{engine}-{quant}-{tp}").mkdir(parents=True)
@@ -68,6 +69,15 @@ def test_a_sentence_says_what_was_shown_and_no_more(answers: Path) -> None:
     assert (by["Q4_0"].values["flips"], by["Q4_0"].values["flips_n"]) == (3, 200)
     assert by["Q2_K"].tasks["task"].retained == pytest.approx(0.8)
     assert by["F16"].tasks["task"].retained_low == 1
+
+
+def test_rows_of_several_models_or_weights_are_told_apart(tmp_path: Path) -> None:
+    for i, (model, weights_id) in enumerate((("small", "aaaaaaaaa"), ("small", "bbbbbbbbb"), ("large", "c"))):
+        cell(tmp_path / str(i), "F16", np.array([1, 1, i > 0, 1]), model=model, weights_id=weights_id)
+    found, rows = report([tmp_path / str(i) for i in range(3)], [], [], base="large F16")
+    assert [row.label for row in rows] == ["large F16", "small F16 aaaaaaaa", "small F16 bbbbbbbb"]
+    assert [row.values["flips"] for row in rows] == [0, 1, 0]
+    assert len(found.data["sentences"]) == 2
 
 
 def test_what_failed_or_was_cut_is_said(answers: Path) -> None:

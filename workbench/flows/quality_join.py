@@ -5,7 +5,7 @@ type. Mixes such as Q4_K_M depend on the number of layers; then the quantisation
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,11 +41,12 @@ class Cell:
     beware: tuple[str, ...] = ()
     gpus: str = ""  # tensor parallel; empty is one
     twin: quality_distance.Row | None = None  # of the same weights on the same engine: as large
+    called: str = ""
 
     @property
     def label(self) -> str:
         """As the table of all calls it."""
-        return label_of(self.quant, self.engine, self.kv_type, self.gpus)
+        return self.called or label_of(self.quant, self.engine, self.kv_type, self.gpus)
 
     def scores(self, task: str) -> dict[Key, Row]:
         """Answered items with a score from 0 to 1, by key."""
@@ -75,7 +76,21 @@ def joined(quality: Sequence[Path], distances: Sequence[Path], speeds: Sequence[
             found[_key(cell)] = replace(found.get(_key(cell), cell), log=log)
     if not found:
         raise UsageError("nothing to report: name a folder of `workbench quality run`, or --distance")
-    return [_with_speed(_with_size(cell, list(found.values())), speeds) for cell in found.values()]
+    return _told_apart([_with_speed(_with_size(cell, list(found.values())), speeds) for cell in found.values()])
+
+
+def _told_apart(found: list[Cell]) -> list[Cell]:
+    """Of several models each row says its own; two of one name say the engine's version or the weights."""
+    if len({cell.model for cell in found}) > 1:
+        found = [replace(cell, called=f"{cell.model} {cell.label}") for cell in found]
+    tells: tuple[Callable[[Cell], str], ...] = (lambda cell: cell.version, lambda cell: cell.weights_id[:8])
+    for more in tells:
+        known: dict[str, set[str]] = {}
+        for cell in found:
+            known.setdefault(cell.label, set()).add(more(cell))
+        found = [replace(cell, called=f"{cell.label} {more(cell)}") if len(known[cell.label]) > 1 else cell
+                 for cell in found]
+    return found
 
 
 def _key(cell: Cell) -> tuple[str, ...]:
@@ -151,7 +166,7 @@ def row_of(base: Cell, cell: Cell, usd_per_hour: float | None) -> QualityRow:
     tasks = {task: score for task in cell.tasks if (score := _score(base, cell, task)) is not None}
     changed = _flips(base, cell)
     values |= {"flips": float(changed[0]), "flips_n": float(changed[1])} if changed[1] else {}
-    return QualityRow(words, values, figures, tasks)
+    return QualityRow(words, values, figures, tasks, cell.called)
 
 
 def _score(base: Cell, cell: Cell, task: str) -> Score | None:
