@@ -18,6 +18,7 @@ LLAMA = '[[engine]]\nname = "llama.cpp"\nmodel = ["tiny"]\nquant = ["F16"]\n'
 OTHERS = {
     "onnxruntime": '[[engine]]\nname = "onnxruntime"\nmodel = ["tiny"]\nquant = ["F32"]\n',
     "transformers": '[[engine]]\nname = "transformers"\nmodel = ["tiny"]\noptions = [{ dtype = "float32" }]\n',
+    "vllm-cpu": '[[engine]]\nname = "vllm-cpu"\nmodel = ["tiny"]\noptions = [{ dtype = "float32" }]\n',
 }
 DRAWN = '[[task]]\nname = "drawn"\nfile = "drawn.jsonl"\nform = "generate"\ntemperature = 1.0\nrepeats = 3\n'
 
