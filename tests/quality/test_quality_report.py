@@ -1,5 +1,6 @@
 """Quality joined with speed: by weights and KV type, mismatches said, nothing ranked that items cannot tell apart."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,10 +132,11 @@ def test_tensor_parallel_is_a_row_of_its_own_with_its_own_speed(answers: Path, t
     assert one_of(cells(answers), "F16 tp2").provenance.engine_facts["tp"]["asked"] == 2
 
 
-def far(folder: Path, quant: str) -> Path:
+def far(folder: Path, quant: str, gpus: int = 1) -> Path:
     one = Interval(1.0, 1.0, 1.0, 9)
     found = Distance(9, 2, one, 1.0, Interval(0.0, 0.0, 0.0, 9), Interval(0.0, 0.0, 0.0, 9), 0.0, None, "exact", one)
-    row = DistanceRow("tiny", quant, "llama.cpp", "1.0", "f16", "library", f"id of {quant}", "", 1024, 16.0, found)
+    row = DistanceRow("tiny", quant, "llama.cpp", "1.0", "f16", "library", f"id of {quant}", "", 1024, 16.0, found,
+                      gpus)
     return Table((row,), "t.jsonl", "0", collect("real")).write(folder)
 
 
@@ -144,6 +146,11 @@ def test_the_same_weights_on_the_same_engine_are_as_large(answers: Path, tmp_pat
     by = {row.label: row for row in rows}
     assert [by[name].values.get("bytes") for name in ("F16", "F16 tp 2", "Q4_0")] == [1024, 1024, None]
     assert "kl_mean" not in by["F16 tp 2"].figures, "how far it is, nobody measured"
+    spread = far(tmp_path / "tp2", "F16", 2)
+    assert json.loads(spread.read_text())["rows"][0]["gpus"] == 2
+    measured = {row.label: row for row in report([answers], [far(tmp_path, "F16"), spread], [])[1]}
+    assert "kl_mean" in measured["F16 tp 2"].figures
+    assert measured.keys() == by.keys()
 
 
 def test_money_has_the_interval_of_the_speed_turned_round(answers: Path) -> None:

@@ -82,6 +82,18 @@ def test_a_suite_asks_every_item_once_and_only_what_is_missing(tmp_path: Path) -
         failed.run()
 
 
+def test_a_cell_that_is_wrong_is_named_and_the_others_are_asked(tmp_path: Path) -> None:
+    """A folder in the way of one, whose rows were made with other weights."""
+    two, out = TINY.replace('quant = ["Q4_0"]', 'quant = ["Q4_0", "Q8_0"]').replace("limit = 4", "limit = 2"), tmp_path
+    other = Provenance("real", "x", engine="llama.cpp", model="tiny", weights_id="ff" * 32)
+    asked = suite(two, out)
+    write(QualityLog(other, ()), asked.cells[0].folder / ROWS)
+    found = asked.run()
+    assert [cell["quant"] for cell in found["cells"] if cell["tasks"]] == ["Q8_0"]
+    assert [one["cell"] for one in found["failed"]] == [asked.cells[0].setting.label]
+    assert "its rows were made with another weights_id" in found["failed"][0]["why"]
+
+
 def test_after_a_kill_no_item_is_lost_or_counted_twice(tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(TINY.replace("limit = 4", "limit = 20"))
     words = [sys.executable, "-m", "workbench", "quality", "run", "suite.toml", "--out", "out"]

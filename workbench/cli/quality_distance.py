@@ -19,9 +19,11 @@ def _listed(_context: click.Context, _option: click.Parameter, value: str) -> tu
 @click.option("--quant", "quants", default="F16,Q8_0,Q4_0", show_default=True, callback=_listed,
               metavar="Q,Q", help="Quantisations to hold against the base.")
 @click.option("--engine", "engines", default="llama.cpp", show_default=True, callback=_listed, metavar="E,E",
-              help="llama.cpp, transformers, vllm, vllm-cpu.")
+              help="llama.cpp, transformers, onnxruntime, vllm, vllm-cpu.")
 @click.option("--kv-type", "kv_types", default="f16", show_default=True, callback=_listed, metavar="T,T",
               help="Types of llama.cpp's KV cache.")
+@click.option("--gpus", default=1, show_default=True, type=click.IntRange(min=1),
+              help="vllm, vllm-cpu: tensor parallel of so many.")
 @click.option("--base", default="F16", show_default=True, help="The quantisation that is the base, KV cache f16.")
 @click.option("--base-engine", default="llama.cpp", show_default=True, help="The engine that computes the base.")
 @click.option("--via", type=click.Choice(["library", "server"]), default=None,
@@ -35,20 +37,21 @@ def _listed(_context: click.Context, _option: click.Parameter, value: str) -> tu
 @click.option("--out", type=PATH, default=None, help="Folder for distance.json (default: runs/distance-TIME).")
 @json_option
 def distance(
-    model: str, quants: tuple[str, ...], engines: tuple[str, ...], kv_types: tuple[str, ...], base: str,
+    model: str, quants: tuple[str, ...], engines: tuple[str, ...], kv_types: tuple[str, ...], gpus: int, base: str,
     base_engine: str, via: Any, text_path: Path | None, documents: int | None, most_tok: int, tokenizer: Path | None,
     threads: int, out: Path | None, as_json: bool,
 ) -> None:
     """Hold quantisations, engines and KV cache types of MODEL against its unquantised distribution.
 
-    Every token of the text is predicted once; the base is computed once and kept. Engines other than llama.cpp are
-    asked for what they serve unquantised.
+    Every token of the text is predicted once; the base is computed once and kept. llama.cpp and onnxruntime are asked
+    for each of --quant, other engines for what they serve unquantised.
 
     \b
     Example:
       workbench quality distance tiny --quant F16,Q8_0,Q4_0,TQ2_0
       workbench quality distance tiny --quant F16 --kv-type f16,q8_0
       workbench quality distance tiny --quant F16 --engine llama.cpp,transformers,vllm-cpu --documents 40
+      workbench quality distance tiny --quant F32,INT4 --engine onnxruntime
     """
     from dataclasses import asdict
 
@@ -57,8 +60,8 @@ def distance(
     from workbench.paths import shown, stamped
 
     text = held_out(model, text_path, documents, most_tok, tokenizer)
-    asked = [Asked(engine, quant, kv_type, via if engine == "llama.cpp" else None, threads)
-             for engine in engines for quant in (quants if engine == "llama.cpp" else (base,))
+    asked = [Asked(engine, quant, kv_type, via if engine == "llama.cpp" else None, threads, gpus)
+             for engine in engines for quant in (quants if engine in ("llama.cpp", "onnxruntime") else (base,))
              for kv_type in (kv_types if engine == "llama.cpp" else ("f16",))]
     first = Asked(base_engine, base, "f16", via if base_engine == "llama.cpp" else None, threads)
     found = table(model, asked, text, base=first, on_row=lambda row: note(f"{row} ..."))
@@ -77,7 +80,8 @@ def _table(found: Any, path: Path) -> Any:
     for row in found.rows:
         far = row.distance
         drawn.add_row(*map(escape, (
-            row.quant, row.engine, row.kv_type, f"{row.bits_per_weight:.2f}", _ends(far.perplexity, "{:.4g}"),
+            row.quant, f"{row.engine} tp {row.gpus}" if row.gpus > 1 else row.engine, row.kv_type,
+            f"{row.bits_per_weight:.2f}", _ends(far.perplexity, "{:.4g}"),
             _ends(far.kl_mean, "{:.2g}"), _few(far.kl_median), _few(far.kl_p999), _ends(far.top_1, "{:.3f}"),
         )))
     bound = sorted({f"{row.engine} {row.quant}" for row in found.rows if row.distance.kl_kind != "exact"})

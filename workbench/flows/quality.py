@@ -98,18 +98,23 @@ class Suite:
         return found
 
     def run(self) -> dict[str, Any]:
-        """Every cell that is not finished; one that fails is named, and the others go on."""
+        """Every cell that is not finished; one that fails or is wrong is named, and the others go on.
+
+        UsageError where nothing could be asked, because every one of them is wrong.
+        """
         with _alone(self.out):
-            plan = self.plan()
+            left = [cell for cell, told in zip(self.cells, self.plan(), strict=True) if not told["finished"]]
             failed: list[dict[str, str]] = []
-            for cell, told in zip(self.cells, plan, strict=True):
-                if told["finished"]:
-                    continue
+            wrong: list[UsageError] = []
+            for cell in left:
                 try:
                     self._run(cell)
-                except Failure as failure:
-                    failed.append({"cell": cell.setting.label, "why": str(failure)})
-                    self.note(f"{cell.setting.label}: {failure}")
+                except (Failure, UsageError) as error:
+                    wrong += [error] if isinstance(error, UsageError) else []
+                    failed.append({"cell": cell.setting.label, "why": str(error)})
+                    self.note(f"{cell.setting.label}: {error}")
+            if wrong and len(wrong) == len(left):
+                raise wrong[0]
             logs = [read(cell.folder) for cell in self.cells if (cell.folder / "rows.parquet").exists()]
             result = {"suite": self.spec.name, "cells": [summary(log) for log in logs], "failed": failed}
             write_json(self.out / "summary.json", result)

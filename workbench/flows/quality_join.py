@@ -68,7 +68,8 @@ def joined(quality: Sequence[Path], distances: Sequence[Path], speeds: Sequence[
     found: dict[tuple[str, ...], Cell] = {}
     for path in distances:
         for row in quality_distance.read(path).rows:
-            cell = Cell(row.model, row.quant, row.engine, row.version, row.kv_type, row.weights_id, distance=row)
+            cell = Cell(row.model, row.quant, row.engine, row.version, row.kv_type, row.weights_id, distance=row,
+                        gpus=parallel(row.gpus))
             found.setdefault(_key(cell), cell)
     for path in quality:
         for log in cells(path).values():

@@ -37,8 +37,10 @@ class Score:
 
 @dataclass(frozen=True)
 class QualityRow:
-    """`figures` are the columns of INTERVALS, `values` those of SIZES and PLAIN, `words` the others. `called` stands for
-    the label where that alone would not tell rows of one page apart."""
+    """`figures` are the columns of INTERVALS, `values` those of SIZES and PLAIN, `words` the others.
+
+    `called` stands for the label where that alone would not tell rows of one page apart.
+    """
 
     words: Mapping[str, str]
     values: Mapping[str, float]
@@ -48,7 +50,8 @@ class QualityRow:
 
     @property
     def label(self) -> str:
-        return self.called or label_of(self.words["quant"], self.words["engine"], self.words["kv_type"], self.words.get("gpus", ""))
+        quant, engine, kv_type = (self.words[name] for name in ("quant", "engine", "kv_type"))
+        return self.called or label_of(quant, engine, kv_type, self.words.get("gpus", ""))
 
     def is_of(self, weights_id: str, kv_type: str) -> bool:
         """Weights without an id (of an endpoint, or never made) are nobody's."""

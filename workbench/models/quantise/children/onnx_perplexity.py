@@ -12,6 +12,7 @@ def main(order: Path) -> int:
     import numpy as np
     import onnxruntime_genai as og
 
+    og.disable_telemetry_events()
     common.tell("loading")
     model = og.Model(asked["model"])
     total, count, rows = 0.0, 0, asked["probe"]
