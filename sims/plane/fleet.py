@@ -9,6 +9,7 @@ from sims.clock import Clock
 from sims.macro.premises import unmet
 from sims.overheads import Overheads
 from sims.plane.attempts import Attempts
+from sims.plane.failures import Failure
 from sims.plane.jumping import JumpingStation
 from sims.plane.station import PlaneStation, Seen, StationLike
 from sims.plane.tokens import Lists, Shown, Spans, Tokens, Window
@@ -27,9 +28,11 @@ class Make:
 
 
 def maker(clock: Clock, rules: EngineRules, timing: IterationTime, overheads: Overheads, attempts: Attempts,
-          seen: Seen, mode: Mode) -> Make:
-    """Jumps where the rules allow them, else the oracle."""
-    why = "asked for" if mode == "oracle" else unmet(rules)
+          seen: Seen, mode: Mode, failures: Sequence[Failure] = ()) -> Make:
+    """Jumps where the rules and what breaks allow them, else the oracle."""
+    slow = "a replica grows slow in the middle of what would be one jump" if any(
+        one.kind == "slow" for one in failures) else None
+    why = "asked for" if mode == "oracle" else unmet(rules) or slow
 
     def station(number: int) -> StationLike:
         if why is None and isinstance(rules, VllmRules):

@@ -32,7 +32,7 @@ class JumpingStation(MacroStation):
                  attempts: Attempts, seen: Seen, *, single: bool = False) -> None:
         super().__init__(clock, number, rules, timing, overheads, attempts, _nobody, single=single)
         self._make, self._seen, self.attempts = (rules, timing), seen, attempts
-        self.up = True
+        self.up, self.slow_x = True, 1.0  # always: fleet.maker takes the oracle where a replica grows slow
         self.held: list[Callable[[], None]] | None = None
         self._inside: dict[int, Seq] = {}  # in order of submission
         self._joined: list[tuple[int, int]] = []  # whose prompt is computed at the end of the jump; FIRST if new

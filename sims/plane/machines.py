@@ -24,6 +24,7 @@ class Machine:
     order: int = 0
     since_ns: int | None = 0
     paid_ns: int = 0
+    slow_x: float = 1.0
     gone_until_ns: int = 0  # taken away by its provider
 
     def pay(self, now_ns: int, *, on: bool) -> None:
@@ -112,7 +113,9 @@ class Machines:
             self.stations.append(machine.station)
         elif machine.station.up:  # begun anew
             self._lose([machine])
-        machine.node = one.node or machine.node
+        if one.node and one.node != machine.node:
+            machine.node, machine.slow_x = one.node, 1.0
+        machine.station.slow_x = machine.slow_x
         machine.pay(now_ns, on=True)
         self._begin(machine, now_ns)
 
@@ -188,6 +191,8 @@ class Machines:
             self._node_dies(str(one.target), until_ns)
         elif one.kind == "spot":
             self._taken(int(one.target), one)
+        elif one.kind == "slow":
+            self._slowed(self.all[int(one.target)], one.slow_x, until_ns)
         else:
             self._dies([self.all[int(one.target)]], until_ns)
 
@@ -200,6 +205,17 @@ class Machines:
                 self._soon(until_ns, lambda machine=machine, order=machine.order: (  # type: ignore[misc]
                     self._back(machine) if machine.order == order else None))
         self._lose(hit, say=say, mute=mute)
+
+    def _slowed(self, machine: Machine, slow_x: float, until_ns: int) -> None:
+        """Its hardware, not what runs on it: a start on the same node changes nothing."""
+        node, machine.slow_x = machine.node, slow_x
+        machine.station.slow_x = slow_x
+
+        def whole() -> None:
+            if machine.node == node:
+                machine.slow_x = machine.station.slow_x = 1.0
+        if until_ns < FOREVER:
+            self._soon(until_ns, whole)
 
     def _node_dies(self, name: str, until_ns: int) -> None:
         """Where nodes are listened to nobody says that its replicas are down: they are heard of no more."""

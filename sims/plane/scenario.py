@@ -44,14 +44,16 @@ class FailureSpec(Settings):
     node     so does every replica on it, and its heartbeats end
     partition  the node cannot be reached; its replicas go on computing, and what they say arrives when it heals
     spot     the replica's machine is taken away `notice_s` after the plane is told so
+    slow     the replica's iterations take `slow_x` times as long; it answers, and nobody says so
     """
 
     at_s: float = Field(ge=0)
-    kind: Literal["replica", "node", "partition", "spot"] = "replica"
+    kind: Literal["replica", "node", "partition", "spot", "slow"] = "replica"
     replica: int | None = Field(default=None, ge=0)
     node: str | None = None
     down_s: Seconds | None = None
     notice_s: float = Field(default=0.0, ge=0)
+    slow_x: float = Field(default=1.0, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _target(self) -> "FailureSpec":
@@ -60,13 +62,15 @@ class FailureSpec(Settings):
             raise ValueError(f"{given}: say which one, and nothing else; a {self.kind} is one {given}'s")
         if self.notice_s and self.kind != "spot":
             raise ValueError(f"notice_s: only of kind spot; nobody announces a {self.kind}")
+        if (self.slow_x > 1) != (self.kind == "slow"):
+            raise ValueError("slow_x: how many times as long its iterations take, above 1; only of kind slow")
         return self
 
     def as_failure(self) -> Failure:
         target = self.replica if self.node is None else self.node
         assert target is not None  # one of the two, as checked
         down_ns = None if self.down_s is None else ns(self.down_s)
-        return Failure(ns(self.at_s), target, down_ns, self.kind, ns(self.notice_s))
+        return Failure(ns(self.at_s), target, down_ns, self.kind, ns(self.notice_s), self.slow_x)
 
 
 class PlaneScenario(Settings):

@@ -29,6 +29,7 @@ class StationLike(Protocol):
     iterations: int  # completed
     preemptions: int
     held: list[Callable[[], None]] | None
+    slow_x: float  # its next iterations take so many times as long as its profile says
 
     def submit(self, place: int) -> str | None:
         """Why it is refused, or None."""
@@ -69,7 +70,7 @@ class PlaneStation:
             clock, number, overheads.out_ns, attempts, seen)
         self._watch = timing if isinstance(timing, RangeWatch) else None  # is told of an iteration when it has ended
         self._make = rules, timing.profile if isinstance(timing, RangeWatch) else timing, overheads.admit_ns
-        self.replica, self.up = self._fresh(), True
+        self.replica, self.up, self.slow_x = self._fresh(), True, 1.0
         self.held: list[Callable[[], None]] | None = None
         self.inside: dict[str, int] = {}  # in order of submission
         self.token_ns: dict[int, list[int]] = {}  # when the client would see them
@@ -133,6 +134,7 @@ class PlaneStation:
         self._deciding = False
         if self.current is not None:  # an alarm of before it died
             return
+        self.replica.slow_x = self.slow_x
         iteration = self.replica.step(self.clock.now_ns)
         if iteration is None:
             return

@@ -55,6 +55,7 @@ class Replica:
         self.timing: IterationTime = of_a_replica(timing)
         self.batcher = batcher(rules)
         self.busy_until_ns = 0
+        self.slow_x = 1.0  # its hardware needs so many times as long as the profile says
         self.iterations = 0
         self.preemptions = 0
 
@@ -106,7 +107,8 @@ class Replica:
 
     def _run(self, plan: Plan, now_ns: int) -> Iteration:
         begun = [piece.job for piece in plan.pieces if piece.first]
-        end_ns = now_ns + self._compute_ns(plan) + self._loading_ns(plan)
+        takes_ns = self._compute_ns(plan) + self._loading_ns(plan)
+        end_ns = now_ns + (takes_ns if self.slow_x == 1 else round(takes_ns * self.slow_x))
         if begun and self.admit_ns:
             end_ns += self.admit_ns * max(Counter(job.rank for job in begun).values())
         if end_ns <= now_ns:

@@ -112,6 +112,17 @@ def test_who_is_started_elsewhere_while_cut_off_goes_on_as_a_ghost_until_then() 
     assert site.machines.station(0).up
 
 
+def test_slow_hardware_stays_slow_through_a_start_unless_it_is_elsewhere() -> None:
+    site = Site(Failure(100, 0, 500, "slow", slow_x=4.0), Failure(100, 1, 500, "slow", slow_x=2.0))
+    seen: list[tuple[float, ...]] = []
+    for when_ns in (50, 150, 400, 700):
+        site.clock.at(when_ns, Turn.ARRIVE, lambda: seen.append(tuple(
+            site.machines.station(i).slow_x for i in range(3))))
+    site.at(200, Start(0, 1, "m", ""), Start(1, 1, "n", ""))
+    assert [one for _, one in site.run()] == [ReplicaUp(0, 1), ReplicaUp(1, 1)], "nobody says that it is slow"
+    assert seen == [(1, 1, 1), (4, 2, 1), (1, 2, 1), (1, 1, 1)]
+
+
 def test_mutant_an_order_that_is_not_superseded_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a stop forgotten, the start before it would serve."""
     monkeypatch.setattr(Machines, "stop", lambda self, one: None)
@@ -134,3 +145,6 @@ def test_a_failure_says_what_it_hits() -> None:
         Failure(1, 0, kind="partition")
     with pytest.raises(ValueError, match="at_ns and notice_ns at least 0"):
         Failure(-1, 0)
+    for one in ({"kind": "slow"}, {"kind": "slow", "slow_x": 0.5}, {"slow_x": 2.0}):
+        with pytest.raises(ValueError, match="slow_x above 1 for kind slow"):
+            Failure(1, 0, **one)

@@ -1,5 +1,6 @@
 """What each shipped plane scenario teaches, by changing the lines that its comment names."""
 
+from collections import Counter
 from typing import TypeVar
 
 import pytest
@@ -146,6 +147,25 @@ def test_gpu_failure_the_emptiest_replica_is_the_dead_one_unless_a_breaker_says_
     others = [one for at_s, one in said(blind, Release) if 15 < at_s < 20 and one.replica != 1]
     assert len(to_dead) > len(others)
     assert [replica for _, replica, _ in found.starts] == [1]
+
+
+@pytest.mark.slow
+def test_slow_replica_is_seen_by_who_counts_what_is_outstanding() -> None:
+    found = as_shipped("slow_replica")
+    turns = play(changed("slow_replica", ('"least_outstanding"', '"round_robin"')))
+
+    def late(run: PlaneResult) -> Counter[str]:
+        return Counter(row["replica"] for row in rows(run)
+                       if row["first_token_ns"] - row["sent_ns"] > 2 * SECOND)
+
+    for run in (found, turns):
+        assert outcomes(run) == {"ok": len(run.log)}, "nothing fails: nobody is told"
+        assert ttft_s(run, q=0.5) < 0.04, "and half of the requests see nothing"
+    assert late(found).total() < 0.005 * len(found.log)
+    assert late(turns).total() > 0.1 * len(turns.log)
+    assert len(late(turns)) == 1, "all of one replica"
+    share = Counter(row["replica"] for row in rows(found))
+    assert min(share.values()) < 0.7 * max(share.values())
 
 
 @pytest.mark.slow

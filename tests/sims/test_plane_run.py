@@ -42,6 +42,23 @@ def test_a_scenario_of_v0_1_runs_unchanged_through_the_plane(name: str) -> None:
     assert after.busy_ns == before.busy_ns
 
 
+def test_a_slow_replica_is_one_whose_profile_takes_so_many_times_as_long() -> None:
+    columns = ["request_id", "outcome", "replica", "admit_ns", "start_ns", "end_ns", "chunk_ns", "output_tok"]
+    slow = simulate_plane(schedule(), Linear(), RULES, {}, failures=[Failure(0, 0, None, "slow", slow_x=3.0)])
+    other = simulate_plane(schedule(), Linear(3_000, 30, 300), RULES, {}, mode="oracle")
+    assert slow.log.table.select(columns).to_pydict() == other.log.table.select(columns).to_pydict()
+    assert (slow.mode, slow.busy_ns) == ("oracle", other.busy_ns)
+    assert "grows slow" in str(slow.why)
+
+
+def test_it_is_slow_from_the_next_iteration_on_until_it_is_over() -> None:
+    """Prompt: 1,000 + 200 ns; each token after it: 1,100 ns, from 1,500 to 7,000 ns twice that for what begins there."""
+    found = simulate_plane([Planned("a", 0, 20, 6)], Linear(), RULES, {},
+                           failures=[Failure(1_500, 0, 5_500, "slow", slow_x=2.0)])
+    (times,) = found.log.table.column("chunk_ns").to_pylist()
+    assert times == [1_200, 2_300, 4_500, 6_700, 8_900, 10_000]
+
+
 def test_a_dead_replica_loses_what_it_had_and_retries_save_it() -> None:
     for retries in (False, True):
         facts = {"replicas": 2, **({"retries": {"wait_ns": 10, "burst": 50}} if retries else {})}

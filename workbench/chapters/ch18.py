@@ -43,6 +43,11 @@ def _gpu() -> Texts:
     return {"without": playing.without(text, "control.breaker"), "with": text}
 
 
+def _slow() -> Texts:
+    text = playing.shipped("slow_replica")
+    return {"without": playing.changed(text, ('"least_outstanding"', '"round_robin"')), "with": text}
+
+
 def _spot() -> Texts:
     text = playing.shipped("spot_preemption")
     mute = playing.changed(text, ("at_s = 15.0", "at_s = 35.0"), ("at_s = 25.0", "at_s = 45.0"))
@@ -78,6 +83,9 @@ INCIDENTS = {item.name: item for item in (
     Incident("gpu", "GPU failure", _gpu, playing.share(("error",)), "share of requests that failed", "",
              "one replica has few requests in flight and many errors",
              "let a breaker take it out; look at the errors of one replica, not at the mean of all"),
+    Incident("slow", "a replica grows slow", _slow, playing.ttft_s(0.95), "TTFT p95", "s",
+             "nothing fails and the median stays; one replica's TTFT and TPOT leave the others'",
+             "route by what is outstanding; look at each replica by itself, drain the slow one"),
     Incident("partition", "network partition", _partition, playing.ttft_s(1.0), "longest TTFT", "s",
              "no heartbeat from a node; its requests are neither answered nor failed",
              "declare it dead after seconds, give its leases to others; ignore what it says later"),
