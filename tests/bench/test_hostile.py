@@ -227,7 +227,7 @@ def test_stop_cancels_what_is_in_flight_and_leaves_the_rest() -> None:
         await reply.events(text("a"))
         await asyncio.sleep(30)
 
-    found = measure(slow, 5, gap_s=0.2, stop_after_s=0.3)
+    found = measure(slow, 5, gap_s=1.0, stop_after_s=1.4)
     assert found.client["stopped"] is True
     assert [row.outcome for row in found.rows] == ["cancelled", "cancelled"]
     assert [row.outcome for row in found.part.complete_rows()] == ["cancelled"] * 2 + ["unfinished"] * 3

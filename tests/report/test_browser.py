@@ -157,6 +157,7 @@ def test_a_name_has_one_colour_in_every_report(out: Path) -> None:
     assert {name: found for name, found in colours.items() if len(found) > 1} == {}
 
 
+@pytest.mark.slow
 def test_the_index_works_by_keyboard(browser: Any, out: Path) -> None:
     page, wrong = visit(browser, out / "index.html")
     assert page.evaluate("() => [...document.images].every((image) => image.naturalWidth > 0)")

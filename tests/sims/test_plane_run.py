@@ -52,7 +52,7 @@ def test_a_slow_replica_is_one_whose_profile_takes_so_many_times_as_long() -> No
 
 
 def test_it_is_slow_from_the_next_iteration_on_until_it_is_over() -> None:
-    """Prompt: 1,000 + 200 ns; each token after it: 1,100 ns, from 1,500 to 7,000 ns twice that for what begins there."""
+    """Prompt: 1,000 + 200 ns; each token after it: 1,100 ns, twice that for what begins from 1,500 to 7,000 ns."""
     found = simulate_plane([Planned("a", 0, 20, 6)], Linear(), RULES, {},
                            failures=[Failure(1_500, 0, 5_500, "slow", slow_x=2.0)])
     (times,) = found.log.table.column("chunk_ns").to_pylist()
