@@ -36,7 +36,7 @@ def test_engines_agree_on_the_likelihood_of_every_document(asked: Asked, tmp_pat
     assert found.top_1.mean == 1
 
 
-def test_four_bits_of_the_exporter_are_farther_than_its_full_precision(tmp_path: Path) -> None:
+def test_four_bits_are_farther_than_full_precision(tmp_path: Path) -> None:
     installed("onnxruntime")
     text = held_out("tiny", None, 12, 256, None)
     full, int4 = (row for row in table("tiny", [Asked("onnxruntime", quant) for quant in ("F32", "INT4")], text,
