@@ -40,6 +40,7 @@ MAY_SKIP: dict[str, str] = {
     "tests/flows/test_compare.py::test_ray_gives_the_same_numbers": _RAY,
     "tests/quality/test_distance_engines.py::test_engines_agree_on_the_likelihood_of_every_document": _ENGINE,
     "tests/quality/test_distance_engines.py::test_four_bits_are_farther_than_full_precision": _ENGINE,
+    "tests/quality/test_compare_optimum.py::test_it_really_runs_beside_ours": _ENGINE,
     "tests/quality/test_distance_engines.py::test_speculation_on_vllm_keeps_every_decided_answer": _ENGINE,
     "tests/adapters/test_usage_clickhouse.py::test_clickhouse_answers_as_the_pure_tracker_does": _CHDB,
     "tests/adapters/test_usage_clickhouse.py::test_clickhouse_refuses_a_key_with_two_contents": _CHDB,

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from engines import own
 from workbench.errors import Failure, UsageError
-from workbench.flows.quality_compare import compare
+from workbench.flows.quality_compare import NAME, compare
 from workbench.quality.optimum import figures, read
 from workbench.runlog.table import read as read_log
 from workbench.runlog.table import write as write_log
@@ -59,3 +60,17 @@ def test_beside_a_run_log_of_ours(tmp_path: Path) -> None:
     write_log(replace(log, provenance=replace(log.provenance, world="simulated")), simulated)
     with pytest.raises(UsageError, match="of a simulation"):
         compare(simulated, "tiny", report=path)
+
+
+@pytest.mark.slow
+def test_it_really_runs_beside_ours() -> None:
+    if own.installed(NAME) is None:
+        pytest.skip("optimum-benchmark's environment is 1.6 GB: workbench quality compare RUN MODEL --install")
+    found = compare(Path(__file__).parent.parent / "core" / "golden" / "runlog-1.parquet", "tiny")
+    theirs = {one["name"]: one["theirs"] for one in found["figures"]}
+    output_tok = found["shape"]["output_tok"]
+    assert output_tok > 1
+    assert all(value > 0 for value in theirs.values())
+    first, between, whole, speed = theirs.values()
+    assert whole == pytest.approx(first + between * (output_tok - 1), rel=0.5), "of other repetitions"
+    assert speed == pytest.approx(1 / between, rel=0.05), "decode alone"
