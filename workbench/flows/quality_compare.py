@@ -72,7 +72,8 @@ def _unlike(log: RunLog) -> list[str]:
     """Why the two do not measure one thing."""
     found = []
     if log.provenance.engine != "transformers":
-        found.append(f"ours is {log.provenance.engine or 'an engine without a name'}, theirs is transformers: engines are compared, not only clients")
+        engine = log.provenance.engine or "an engine without a name"
+        found.append(f"ours is {engine}, theirs is transformers: engines are compared, not only clients")
     concurrency = log.provenance.workload.get("concurrency")
     if concurrency != 1:
         found.append(f"ours had {concurrency or 'open-loop'} requests in flight, theirs one")
