@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 HEALTH_TIMEOUT_S = 30.0
 _SOUNDS_BAD = re.compile(r" E |error|fail|cannot|invalid|not found|refused", re.IGNORECASE)
+LAST, NOTHING = "; its last words", "; it wrote nothing"
 _FOLDERS = frozenset({"safetensors", "onnx"})  # formats in which a model is a folder
 
 
@@ -166,7 +167,7 @@ def _start_theirs(running: Running, record: Engine, given: tuple[str, int, Setti
                 running.process.wait_ready(0.05)
             _wait_health(running, record, deadline)
         except Failure as error:
-            words = "" if "its last words" in str(error) else _last_words(running)
+            words = "" if any(one in str(error) for one in (LAST, NOTHING)) else _last_words(running)
             told = str(error) if str(error).startswith("engine ") else f"engine {running.engine!r} {error}"
             raise Failure(told + words) from None
 
@@ -200,7 +201,7 @@ def _last_words(running: Running) -> str:
     recent = running.log_tail(40)
     words = [line for line in recent if _SOUNDS_BAD.search(line)] or recent[-3:]
     words = words if len(words) <= 3 else [words[0], *words[-2:]]
-    return f"; its last words: {' | '.join(words)}" if words else "; it wrote nothing"
+    return f"{LAST}: {' | '.join(words)}" if words else NOTHING
 
 
 def facts_of(asked: Mapping[str, Any], record: Engine, running: Running) -> dict[str, Fact]:
