@@ -34,7 +34,7 @@ seeds: int = 5
 quick: bool = False  # two incidents, two seeds, fewer requests
 
 # %%
-from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions
+from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions, ch18_replicas
 from workbench.chapters.about import about
 from workbench.chapters.claimed import claim_table
 
@@ -61,6 +61,12 @@ ch18_degraded.degraded_chart(worse)
 
 # %%
 ch18.burn_chart(found)
+
+# %% [markdown]
+# ## Who looks at the mean of all sees nothing
+
+# %%
+ch18_replicas.replicas_chart(found, ch18.titles(found))
 
 # %% [markdown]
 # ## When is somebody called?
@@ -127,7 +133,8 @@ claim_table("ch18")
 # ## What this does not show
 #
 # Several incidents at once, and people: how long until somebody acts. The network between regions is light in fibre:
-# no routers, no queues, no price for traffic, and data that must stay where it is. Rented machines are taken to be there when asked for.
+# no routers, no queues, no price for traffic, and data that must stay where it is. Rented machines are taken to be
+# there when asked for.
 
 # %%
 ch18.numbers(found, worse, burned, world, priced, burst)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sims.plane.scenario import PlaneCase
-from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions
+from workbench.chapters import ch18, ch18_burn, ch18_burst, ch18_degraded, ch18_regions, ch18_replicas, playing
 from workbench.chapters.ch18_burst import Priced
 from workbench.chapters.ch18_regions import Place, Way
+from workbench.chapters.playing import Played
 from workbench.control.anomaly.burn import RULES
 from workbench.errors import UsageError
 from workbench.flows.trial import Trial
@@ -123,3 +124,18 @@ def test_what_is_left_without_a_region() -> None:
     assert ch18_regions.held(replace(way, lost=falls)) == "at most 80.0 %: it falls behind"
     keeps = replace(falls, load_frac=0.9)
     assert ch18_regions.held(replace(way, lost=keeps)) == "90.0 % (80.0 % to 100.0 %)"
+
+
+def test_the_replica_that_left_the_others_is_found_where_the_median_shows_nothing() -> None:
+    text = playing.changed(ch18.INCIDENTS["slow"].texts()["without"], ("duration_s = 60", "duration_s = 30"))
+    whole = text[:text.index("[[failures]]")] + '[slo."*"]\nttft_s = 2.0\n'
+    slow, usual = (Played((1,), {"without": playing.play({"x": one}, [1]).runs["x"]}, "p") for one in (text, whole))
+    assert ch18_replicas.apart(usual.runs["without"][0]) < 2
+    assert ch18_replicas.apart(slow.runs["without"][0]) > 20
+    tails = ch18_replicas.tails_s(slow.runs["without"][0])
+    assert max(tails, key=tails.__getitem__) == "1"
+    chart = ch18_replicas.replicas_chart({"usual": usual, "slow": slow}, {"usual": "nothing", "slow": "it grows slow"})
+    assert chart.caption.startswith("It grows slow")
+    worst, others, median = (series.y for series in chart.panels[0].series)
+    assert max(value or 0 for value in worst) > 10 * max(value or 0 for value in others)
+    assert max(value or 0 for value in median) < 0.1

@@ -144,15 +144,23 @@ def over_time(run: PlaneResult, every_s: float, kind: str, tenant: str | None = 
     stop_s = run.stop_ns * SECOND
     edges = np.arange(0.0, stop_s + every_s, every_s)
     if kind == "ttft":
-        sent, waited = log.floats("sent_ns")[rows & log.is_ok] * SECOND, waits_s(log)[rows & log.is_ok]
-        places = np.digitize(sent, edges) - 1
-        values = [np.quantile(waited[places == i], 0.95) if (places == i).any() else np.nan
-                  for i in range(len(edges) - 1)]
-        return edges[:-1], np.array(values)
+        return ttft_over_time(run, every_s, rows)
     wanted = {"answered": ("ok",), "refused": ("rejected", "shed"), "failed": ("error", "timeout", "cancelled")}[kind]
     ended = log.floats("end_ns")[rows & np.isin(log.text("outcome"), wanted)] * SECOND
     counts, _ = np.histogram(ended[~np.isnan(ended)], edges)
     return edges[:-1], counts / every_s
+
+
+def ttft_over_time(
+    run: PlaneResult, every_s: float, rows: NDArray[np.bool_], q: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """(start of each bin in s, the quantile over the answered of `rows` sent in it; NaN where nobody was)."""
+    rows = rows & run.log.is_ok
+    sent_s, wait_s = run.log.floats("sent_ns")[rows] * SECOND, waits_s(run.log)[rows]
+    edges = np.arange(0.0, run.stop_ns * SECOND + every_s, every_s)
+    place = np.digitize(sent_s, edges) - 1
+    values = [np.quantile(wait_s[place == i], q) if (place == i).any() else np.nan for i in range(len(edges) - 1)]
+    return edges[:-1], np.array(values)
 
 
 def time_series(label: str, found: tuple[Floats, Floats], colour: int) -> Series:
