@@ -165,7 +165,7 @@ def test_a_server_that_dies_at_start_is_one_line_with_its_last_words(
     with pytest.raises(Failure, match=r"engine 'vllm' ended at start \(exit code 3\); its last words: .*no GPU found"):
         engines.launch("vllm", model, {}, log_dir=tmp_path / "logs")
     own.python("vllm").write_text("#!/bin/sh\nexec sleep 600\n")
-    with pytest.raises(Failure, match="engine 'vllm' does not answer /health; it wrote nothing$"):
+    with pytest.raises(Failure, match=r"engine 'vllm' does not answer /health; it wrote nothing$"):
         engines.launch("vllm", model, {}, log_dir=tmp_path / "logs", timeout_s=0.5)
 
 
