@@ -200,3 +200,5 @@ def test_only_the_nonce_passes(end: End, outcome: str) -> None:
 def test_a_report_without_a_start_is_an_error() -> None:
     with pytest.raises(Failure, match=r"sandbox \(bubblewrap\) did not start: bwrap: setting up uid map: denied"):
         judge(End(1, "", b"", b"bwrap: setting up uid map: denied\n", 0.1), "n", Limits(), "bubblewrap")
+    with pytest.raises(Failure, match=r"did not start: not within 10 s; is the machine busy\? exit code -9"):
+        judge(End(-9, "wall", b"", b"", 10.0), "n", Limits(), "bubblewrap")

@@ -44,7 +44,8 @@ def judge(end: End, nonce: str, limits: Limits, backend: str) -> Verdict:
     output = end.output.decode(errors="replace")
     if not lines or "started" not in lines[0]:
         said = output.strip().splitlines()[-1:] or [f"exit code {end.status}"]
-        raise Failure(f"sandbox ({backend}) did not start: {one_line(said[0])}")
+        busy = f"not within {limits.wall_s:g} s; is the machine busy? "  # its time runs from the very beginning
+        raise Failure(f"sandbox ({backend}) did not start: {busy if end.stop == 'wall' else ''}{one_line(said[0])}")
     outcome, reason = _outcome(end, lines[1:], nonce, limits)
     return Verdict(outcome, one_line(reason), output, end.wall_s, backend, one_line(str(lines[0]["started"])))
 
