@@ -138,8 +138,9 @@ def _beside(compared: Sequence[Compared]) -> list[str]:
     if not fracs:
         return []
     runs = sum(len(speed.runs) for speed in timed)
-    return [f"Beside {len(fracs)} of {runs} timed runs other programs kept {min(fracs):.0%} to {max(fracs):.0%} of the "
-            "machine's cores busy: on an idle machine speeds are higher, and their intervals narrower."]
+    span = " to ".join(dict.fromkeys((f"{min(fracs):.0%}", f"{max(fracs):.0%}")))
+    return [f"Beside {len(fracs)} of {runs} timed runs other programs kept {span} of the machine's cores busy: on an "
+            "idle machine speeds are higher, and their intervals narrower."]
 
 
 def _missing(rows: Sequence[QualityRow], known: Sequence[Speed]) -> list[str]:
