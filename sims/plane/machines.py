@@ -24,7 +24,6 @@ class Machine:
     order: int = 0
     since_ns: int | None = 0
     paid_ns: int = 0
-    slow_x: float = 1.0
     gone_until_ns: int = 0  # taken away by its provider
 
     def pay(self, now_ns: int, *, on: bool) -> None:
@@ -105,7 +104,7 @@ class Machines:
         self._soon(now_ns, lambda: self._started(machine, one))
 
     def _started(self, machine: Machine, one: Start) -> None:
-        now_ns = self.clock.now_ns
+        now_ns, slow_x = self.clock.now_ns, machine.station.slow_x
         if machine.station.held is not None:
             self.nodes[machine.node].ghosts.append(machine.station)
             machine.station = self._make(one.replica)
@@ -114,8 +113,8 @@ class Machines:
         elif machine.station.up:  # begun anew
             self._lose([machine])
         if one.node and one.node != machine.node:
-            machine.node, machine.slow_x = one.node, 1.0
-        machine.station.slow_x = machine.slow_x
+            machine.node, slow_x = one.node, 1.0
+        machine.station.slow_x = slow_x
         machine.pay(now_ns, on=True)
         self._begin(machine, now_ns)
 
@@ -208,12 +207,11 @@ class Machines:
 
     def _slowed(self, machine: Machine, slow_x: float, until_ns: int) -> None:
         """Its hardware, not what runs on it: a start on the same node changes nothing."""
-        node, machine.slow_x = machine.node, slow_x
-        machine.station.slow_x = slow_x
+        node, machine.station.slow_x = machine.node, slow_x
 
         def whole() -> None:
             if machine.node == node:
-                machine.slow_x = machine.station.slow_x = 1.0
+                machine.station.slow_x = 1.0
         if until_ns < FOREVER:
             self._soon(until_ns, whole)
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from sims.plane import known
 from sims.plane.client_spec import ClientSpec, arrivals, clients_of, ns
-from sims.plane.failures import Failure
+from sims.plane.failures import Failure, Kind
 from sims.plane.run import PlaneResult, simulate_plane
 from sims.rules import DisaggregatedRules, EngineRules
 from sims.scenario import FleetSpec, Policies, Seconds, SloSpec, rules_for
@@ -48,7 +48,7 @@ class FailureSpec(Settings):
     """
 
     at_s: float = Field(ge=0)
-    kind: Literal["replica", "node", "partition", "spot", "slow"] = "replica"
+    kind: Kind = "replica"
     replica: int | None = Field(default=None, ge=0)
     node: str | None = None
     down_s: Seconds | None = None

@@ -141,10 +141,9 @@ def over_time(run: PlaneResult, every_s: float, kind: str, tenant: str | None = 
     """(start of each bin in s, value): `answered`, `refused` and `failed` per second by when they ended, `ttft` its
     95th percentile by when they were sent (NaN in an empty bin)."""
     log, rows = run.log, mine(run.log, tenant)
-    stop_s = run.stop_ns * SECOND
-    edges = np.arange(0.0, stop_s + every_s, every_s)
     if kind == "ttft":
         return ttft_over_time(run, every_s, rows)
+    edges = _edges(run, every_s)
     wanted = {"answered": ("ok",), "refused": ("rejected", "shed"), "failed": ("error", "timeout", "cancelled")}[kind]
     ended = log.floats("end_ns")[rows & np.isin(log.text("outcome"), wanted)] * SECOND
     counts, _ = np.histogram(ended[~np.isnan(ended)], edges)
@@ -157,10 +156,14 @@ def ttft_over_time(
     """(start of each bin in s, the quantile over the answered of `rows` sent in it; NaN where nobody was)."""
     rows = rows & run.log.is_ok
     sent_s, wait_s = run.log.floats("sent_ns")[rows] * SECOND, waits_s(run.log)[rows]
-    edges = np.arange(0.0, run.stop_ns * SECOND + every_s, every_s)
+    edges = _edges(run, every_s)
     place = np.digitize(sent_s, edges) - 1
     values = [np.quantile(wait_s[place == i], q) if (place == i).any() else np.nan for i in range(len(edges) - 1)]
     return edges[:-1], np.array(values)
+
+
+def _edges(run: PlaneResult, every_s: float) -> Floats:
+    return np.arange(0.0, run.stop_ns * SECOND + every_s, every_s)
 
 
 def time_series(label: str, found: tuple[Floats, Floats], colour: int) -> Series:

@@ -107,26 +107,26 @@ def table(
     with tempfile.TemporaryDirectory(prefix="workbench-distance-") as scratch:
         logs = log_dir or Path(scratch)
         first = logits(base, model, text, vocabulary, logs, keep=True)
-        rows = [_row(model, first, first, text, base.gpus)]
+        rows = [_row(model, first, first, text)]
         for item in asked:
             if item == base:
                 continue
             if on_row is not None:
-                on_row(f"{item.quant} on {item.engine}, KV {item.kv_type}" + (f", tp {item.gpus}" if item.gpus > 1
-                                                                              else ""))
-            rows.append(_row(model, first, logits(item, model, text, vocabulary, logs), text, item.gpus))
+                spread = f", tp {item.gpus}" if item.gpus > 1 else ""
+                on_row(f"{item.quant} on {item.engine}, KV {item.kv_type}{spread}")
+            rows.append(_row(model, first, logits(item, model, text, vocabulary, logs), text))
     about = collect("real", engine=base.engine, model=model, quant=first.file.quant, weights_id=first.file.weights_id,
                     kv_type=first.source.kv_type, workload={"text": text.name, "documents": len(text.rows)})
     return Table(tuple(rows), text.name, text.sha256, about)
 
 
-def _row(model: str, base: Logits, found: Logits, text: Text, gpus: int) -> Row:
+def _row(model: str, base: Logits, found: Logits, text: Text) -> Row:
     file, source = found.file, found.source
     return Row(
         model=model, quant=file.quant, engine=source.engine, version=source.version, kv_type=source.kv_type,
         way=source.way, weights_id=file.weights_id, grown_from=file.grown_from or "", bytes=file.bytes,
         bits_per_weight=round(bits_per_weight(file), 3),
-        distance=distance(base.expected, found.expected, text.document), gpus=gpus,
+        distance=distance(base.expected, found.expected, text.document), gpus=source.gpus,
     )
 
 

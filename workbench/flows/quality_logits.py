@@ -77,10 +77,9 @@ def logits(
 ) -> Logits:
     """`keep` stores them as a base, and takes one that is stored already."""
     way, engine, file = asked.ready(model)
-    keep = keep and asked.gpus == 1
     kv_type = asked.kv_type if asked.engine == "llama.cpp" else "auto"
     source = kept.Source(model, file.weights_id, file.quant, kv_type, engine.name, engine.version() or "", way,
-                         text.sha256)
+                         text.sha256, asked.gpus)
     found = kept.find(source) if keep else None
     if found is not None:
         return Logits(found, source, file, True)

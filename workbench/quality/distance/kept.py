@@ -30,6 +30,7 @@ class Source:
     version: str
     way: str  # how it was asked: another way rounds otherwise
     text_sha256: str
+    gpus: int = 1  # that share each layer: sums in another order
 
     @property
     def key(self) -> str:
