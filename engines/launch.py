@@ -7,7 +7,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 HEALTH_TIMEOUT_S = 30.0
 _SOUNDS_BAD = re.compile(r" E |error|fail|cannot|invalid|not found|refused", re.IGNORECASE)
-LAST, NOTHING = "; its last words", "; it wrote nothing"
 _FOLDERS = frozenset({"safetensors", "onnx"})  # formats in which a model is a folder
 
 
@@ -136,14 +136,13 @@ def _start_ours(running: Running, record: Engine, given: dict[str, Any], timeout
         scratch = _scratch() if apart else None
         env = {**child_environment(ours=not apart), **({"TMPDIR": str(scratch)} if scratch else {})}
         running.process = Supervised(argv, env, running.log_path.parent, running.log_path, scratch)
-        try:
+        with _blamed(running):
             url = running.process.wait_ready(timeout_s)
-        except Failure as error:
-            raise Failure(f"engine {running.engine!r} {error}{_last_words(running)}") from None
-    if url is None:
-        raise Failure(f"engine {running.engine!r} was not ready within {timeout_s:g} s{_last_words(running)}")
+            if url is None:
+                raise Failure(f"was not ready within {timeout_s:g} s")
     running.url = url
-    _wait_health(running, record, time.monotonic() + HEALTH_TIMEOUT_S)
+    with _blamed(running):
+        _wait_health(running, record, time.monotonic() + HEALTH_TIMEOUT_S)
 
 
 def _start_theirs(running: Running, record: Engine, given: tuple[str, int, Settings], timeout_s: float) -> None:
@@ -162,14 +161,19 @@ def _start_theirs(running: Running, record: Engine, given: tuple[str, int, Setti
         argv = (program, *command.arguments)
         running.process = Supervised(argv, env, running.log_path.parent, running.log_path, scratch)
         running.url = f"http://{LOOPBACK}:{port}"
-        try:
+        with _blamed(running):
             while running.process.engine is None and time.monotonic() < deadline:
                 running.process.wait_ready(0.05)
             _wait_health(running, record, deadline)
-        except Failure as error:
-            words = "" if any(one in str(error) for one in (LAST, NOTHING)) else _last_words(running)
-            told = str(error) if str(error).startswith("engine ") else f"engine {running.engine!r} {error}"
-            raise Failure(told + words) from None
+
+
+@contextmanager
+def _blamed(running: Running) -> Iterator[None]:
+    """What goes wrong while it starts is told with the engine's name before it and its last words behind."""
+    try:
+        yield
+    except Failure as error:
+        raise Failure(f"engine {running.engine!r} {error}{_last_words(running)}") from None
 
 
 def _scratch() -> Path:
@@ -182,7 +186,7 @@ def _wait_health(running: Running, record: Engine, deadline: float) -> None:
     while running.get_text(record.health_path) is None:
         running.process.wait_ready(0.05)  # a Failure when it has ended
         if time.monotonic() > deadline:
-            raise Failure(f"engine {running.engine!r} does not answer {record.health_path}{_last_words(running)}")
+            raise Failure(f"does not answer {record.health_path}")
 
 
 def _write_down(running: Running) -> None:
@@ -201,7 +205,7 @@ def _last_words(running: Running) -> str:
     recent = running.log_tail(40)
     words = [line for line in recent if _SOUNDS_BAD.search(line)] or recent[-3:]
     words = words if len(words) <= 3 else [words[0], *words[-2:]]
-    return f"{LAST}: {' | '.join(words)}" if words else NOTHING
+    return f"; its last words: {' | '.join(words)}" if words else "; it wrote nothing"
 
 
 def facts_of(asked: Mapping[str, Any], record: Engine, running: Running) -> dict[str, Fact]:
